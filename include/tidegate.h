@@ -1,0 +1,1388 @@
+/*
+ * Tidegate: an event loop for C. Generated from the library's sources: do not edit.
+ *
+ * CONVENTIONS
+ *
+ * Names.    tg_<noun>_<verb>. new and free: loops and pollers; open and close: what lives in a loop; start and stop,
+ *           get_ and set_. Constants begin with TG_.
+ * Ids.      Every object is a 64-bit number, never a pointer. 0 is none. The id of something that was closed or freed is
+ *           an error (TG_ESTALE) in every function, for ever: using one by mistake harms nobody.
+ * Results.  0 or a count on success, a negative code on failure. TG_E… codes are the library's, below -4000, the same on
+ *           every platform; the operating system's errors come as -errno. A call that fails has changed nothing and taken
+ *           nothing. Out-parameters are written only on success. tg_last_error() says in words what the last failure on
+ *           this thread was.
+ * Bad input is a documented code, in every function: NULL, -1, absurd sizes, unknown flags, the wrong kind of id.
+ * Threads.  A loop belongs to the thread that made it, or that tg_loop_attach gave it to. From others every function
+ *           answers TG_EWRONGTHREAD, except those whose documentation says "Thread: any".
+ * Callbacks come only from tg_loop_run and its like, on the loop's thread, never from inside another call. They may call
+ *           anything, on any handle, their own included, except run the same loop. Do not leave one by longjmp; a C++
+ *           exception that leaves one ends the process with a message.
+ * Users.    Each `user` pointer comes with an optional `release` function. Once a call has returned 0, release(user) is
+ *           called exactly once: at the end of the turn in which the handle was closed, or when the loop is freed. After a
+ *           failure it is still yours.
+ * Closing   is immediate: when tg_close returns, no callback of that handle will come.
+ * Options   are structures whose first member is their size, set by a macro: tg_io_options options = TG_IO_OPTIONS_INIT;
+ *           NULL stands for the defaults. They are copied. Programs built against an older or newer header work: what is
+ *           missing has its default, and what is too new to be known must be 0.
+ * Time      is nanoseconds in an int64_t; names end in _ns. -1 is for ever, 0 is now. Deadlines are on tg_now_ns()'s clock.
+ * Fork.     In a forked child every call on an inherited loop answers TG_EFORKED, except tg_loop_free and tg_loop_reopen.
+ * Failures  inside the library never cross into your program: TG_EPANIC, and the loop refuses further work.
+ * Memory    that grows by what you or a peer decide is asked for and may fail (TG_ENOMEM); only small fixed allocations
+ *           end the process when there is none.
+ */
+#ifndef TIDEGATE_H
+#define TIDEGATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define TG_VERSION_MAJOR 0
+#define TG_VERSION_MINOR 1
+#define TG_VERSION_PATCH 0
+#define TG_VERSION "0.1.0"
+#define TG_VERSION_NUMBER ((TG_VERSION_MAJOR << 16) | (TG_VERSION_MINOR << 8) | TG_VERSION_PATCH)
+
+/* TG_STATIC: for programs that link the static library on Windows. */
+#if defined(_WIN32) && !defined(TG_STATIC)
+#define TG_API __declspec(dllimport)
+#elif defined(__GNUC__)
+#define TG_API __attribute__((visibility("default")))
+#else
+#define TG_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Types ----------------------------------------------------------------- */
+
+/** A flag of every options structure of a handle: it does not keep the loop alive. */
+#define TG_UNREF 1u
+
+/** A descriptor: on Unix an int. */
+typedef int tg_fd;
+
+/** An object that lives in a loop. 0 is never one. A closed one is an error in every function, for ever. */
+typedef uint64_t tg_handle;
+
+/** A loop. */
+typedef uint64_t tg_loop;
+
+/** A poller. */
+typedef uint64_t tg_poller;
+
+/**
+ * Gives back a user pointer: called exactly once for each that was accepted, on the loop's thread, after which the
+ * library never touches it again. Not to be left by longjmp; a foreign exception ends the process.
+ */
+typedef void (*tg_release_cb)(void *user);
+
+/* ---- Errors ---------------------------------------------------------------- */
+
+/** An argument is missing, out of range, or has unknown flags. */
+#define TG_EINVAL (-4001)
+/** Not enough memory. */
+#define TG_ENOMEM (-4002)
+/** The id is not, or is no longer, that of an open object. */
+#define TG_ESTALE (-4003)
+/** The id belongs to an open object of another kind. */
+#define TG_EKIND (-4004)
+/** The loop belongs to another thread, or to none. */
+#define TG_EWRONGTHREAD (-4005)
+/** The loop is already running, and a loop cannot run inside itself. */
+#define TG_EREENTRANT (-4006)
+/** The loop was inherited by a fork; reopen or free it. */
+#define TG_EFORKED (-4007)
+/** The library has failed inside; the loop refuses further work and can only be freed. */
+#define TG_EPANIC (-4008)
+/** The descriptor is already registered, or is registered with another trigger mode. */
+#define TG_EEXIST (-4009)
+/** The descriptor is not registered. */
+#define TG_ENOENT (-4010)
+/** The descriptor is not open, or was closed while it was watched. */
+#define TG_EBADFD (-4011)
+/** The time is over. */
+#define TG_ETIMEDOUT (-4012)
+/** A documented limit is reached. */
+#define TG_ENOBUFS (-4013)
+/** There is no id left to give out. */
+#define TG_ELIMIT (-4014)
+/** Not supported on this platform or by this object. */
+#define TG_ENOTSUP (-4015)
+/** The loop is running. */
+#define TG_EBUSY (-4016)
+
+/**
+ * The name of a code: "TG_EINVAL", "EPERM" for a negated errno, "TG_OK" for 0 and above, "TG_UNKNOWN" for anything else.
+ *
+ * Thread: any.
+ * Callable from callbacks: yes.
+ * Ownership: the text is static.
+ * Errors: none.
+ */
+TG_API const char *tg_err_name(int code);
+
+/**
+ * What a code means, in English.
+ *
+ * Thread: any.
+ * Callable from callbacks: yes.
+ * Ownership: the text is static.
+ * Errors: none.
+ */
+TG_API const char *tg_strerror(int code);
+
+/**
+ * The last failure of a call on this thread in words: function, arguments, code and reason. "" when none has failed; a
+ * success leaves it alone.
+ *
+ * Thread: any; each has its own.
+ * Callable from callbacks: yes.
+ * Ownership: the text is the library's, and valid until the next call on this thread that fails.
+ * Errors: none.
+ */
+TG_API const char *tg_last_error(void);
+
+/* ---- Version and process --------------------------------------------------- */
+
+/** What the process has of this library. */
+typedef struct tg_process_stats {
+  /** Set by the caller to the size of the structure. */
+  size_t size;
+  /** Loops that are not freed. */
+  uint64_t live_loops;
+  /** Pollers that are not freed. */
+  uint64_t live_pollers;
+  /** How often loops, pollers and tg_poll_once have waited since the process began. */
+  uint64_t waits;
+} tg_process_stats;
+
+/**
+ * The version of the library that is running: "major.minor.patch". Compare with TG_VERSION, that of the header.
+ *
+ * Thread: any.
+ * Callable from callbacks: yes.
+ * Ownership: the text is static.
+ * Errors: none.
+ */
+TG_API const char *tg_version(void);
+
+/**
+ * The same as a number: major << 16 | minor << 8 | patch. Compare with TG_VERSION_NUMBER.
+ *
+ * Thread: any.
+ * Callable from callbacks: yes.
+ * Errors: none; 0 after an internal failure.
+ */
+TG_API uint32_t tg_version_number(void);
+
+/**
+ * What the loops of this build wait with: "epoll", "kqueue" or "iocp".
+ *
+ * Thread: any.
+ * Callable from callbacks: yes.
+ * Ownership: the text is static.
+ * Errors: none.
+ */
+TG_API const char *tg_backend_name(void);
+
+/**
+ * Counts of the whole process, for tests and for finding leaks. out->size is set by the caller.
+ *
+ * Thread: any.
+ * Callable from callbacks: yes.
+ * Ownership: out stays the caller's.
+ * Errors: TG_EINVAL (out is NULL, or its size is not set), TG_EPANIC.
+ */
+TG_API int tg_get_process_stats(struct tg_process_stats *out);
+
+/**
+ * The monotonic clock in nanoseconds: what deadlines are measured by. It stands still while the machine is suspended.
+ *
+ * Thread: any, and signal handlers.
+ * Callable from callbacks: yes.
+ * Errors: none; 0 after an internal failure.
+ */
+TG_API int64_t tg_now_ns(void);
+
+/* ---- The loop -------------------------------------------------------------- */
+
+/** Flag of tg_loop_options: events come as records from tg_batch_turn instead of callbacks. */
+#define TG_LOOP_BATCH 1u
+
+/** How a loop shall be made. Set up with TG_LOOP_OPTIONS_INIT. */
+typedef struct tg_loop_options {
+  /** The size of the structure. */
+  size_t size;
+  /** TG_LOOP_BATCH or 0. */
+  uint32_t flags;
+  /** Batch loops: how many records a turn may produce, 1 to 65,536; 0: 1,024. */
+  uint32_t batch_records;
+  /** Batch loops: how many submissions fit, 1 to 65,536; 0: 1,024. */
+  uint32_t batch_submissions;
+  /** How many posts may wait in the loop; 0: 1,048,576. */
+  uint32_t max_posts;
+} tg_loop_options;
+
+/** What a loop tells about itself. Times in nanoseconds, counts since the loop was made. */
+typedef struct tg_loop_stats {
+  /** Set by the caller to the size of the structure. */
+  size_t size;
+  /** Turns begun. */
+  uint64_t turns;
+  /** Events and posts delivered. */
+  uint64_t events;
+  /** Time spent outside the wait, in runs. */
+  int64_t busy_ns;
+  /** Time spent waiting. */
+  int64_t idle_ns;
+  /** How late the latest timer of the last turn was. */
+  int64_t lag_ns;
+  /** The largest lag of all. */
+  int64_t max_lag_ns;
+  /** The longest callback while a slow-callback hook was set (tg_loop_set_slow_callback). */
+  int64_t longest_callback_ns;
+  /** How often the loop has asked the operating system for events. */
+  uint64_t waits;
+  /** Handles open now. */
+  uint64_t open_handles;
+  /** Those that keep the loop alive now. */
+  uint64_t active_handles;
+  /** Posts and deferred calls waiting now. */
+  uint64_t queued_posts;
+} tg_loop_stats;
+
+/**
+ * Called after a callback that took long, on the loop's thread. handle is whose callback it was, 0: a post or deferred
+ * call; it may be closed by now.
+ */
+typedef void (*tg_slow_cb)(tg_loop loop, void *user, tg_handle handle, int64_t duration_ns);
+
+/**
+ * Makes a loop that belongs to the calling thread. NULL options are the defaults.
+ *
+ * Thread: any; the caller's becomes the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: the loop is the caller's until tg_loop_free.
+ * Errors: TG_EINVAL (out is NULL, options with a wrong size, unknown flags or numbers out of range), TG_ELIMIT (1,024
+ * loops and pollers are live), TG_ENOMEM, -EMFILE, -ENFILE, TG_EPANIC.
+ */
+TG_API int tg_loop_new(const struct tg_loop_options *options,
+                       tg_loop *out);
+
+/**
+ * Frees a loop: closes what is open, gives every user back, and makes its id and those of its handles errors for ever.
+ * Inside one of its callbacks the loop is stopped and freed at the end of the run, which then returns 0; until then it is
+ * valid. In a forked child it closes the child's copies and leaves the parent's kernel objects alone.
+ *
+ * Thread: the loop's; in a forked child, any.
+ * Callable from callbacks: yes.
+ * Returns: how many handles were open.
+ * Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EPANIC.
+ */
+TG_API int tg_loop_free(tg_loop loop);
+
+/**
+ * Runs the loop until nothing keeps it alive (no active referenced handle, nothing posted or deferred, no hold) or it is
+ * stopped.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: no, not of the same loop.
+ * Returns: 1 when something is left, 0 when not.
+ * Errors: TG_EREENTRANT (inside one of its callbacks), TG_ENOTSUP (a batch loop), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD,
+ * TG_EFORKED (also when a callback forked: in the child), TG_EPANIC.
+ */
+TG_API int tg_loop_run(tg_loop loop);
+
+/**
+ * Runs turns until one has delivered an event; waits for it. Ends without one when the loop is woken or stopped, or when
+ * nothing keeps it alive.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: no, not of the same loop.
+ * Returns: 1 when something is left, 0 when not.
+ * Errors: as tg_loop_run: TG_EREENTRANT, TG_ENOTSUP, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_loop_run_once(tg_loop loop);
+
+/**
+ * Runs one turn that does not wait.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: no, not of the same loop.
+ * Returns: 1 when something is left, 0 when not.
+ * Errors: as tg_loop_run: TG_EREENTRANT, TG_ENOTSUP, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_loop_run_nowait(tg_loop loop);
+
+/**
+ * Runs the loop until tg_now_ns() reaches deadline_ns, or there is another reason to end. One turn is run even when the
+ * deadline has passed.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: no, not of the same loop.
+ * Returns: 1 when something is left, 0 when not.
+ * Errors: as tg_loop_run: TG_EREENTRANT, TG_ENOTSUP, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_loop_run_until(tg_loop loop,
+                             int64_t deadline_ns);
+
+/**
+ * Ends the run after the turn that is going on. A stop before a run counts for the next one.
+ *
+ * Thread: any.
+ * Callable from callbacks: yes.
+ * Errors: TG_ESTALE, TG_EKIND, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_loop_stop(tg_loop loop);
+
+/**
+ * Ends the wait that is going on, or makes the next one return at once. Nothing is delivered.
+ *
+ * Thread: any, and signal handlers.
+ * Callable from callbacks: yes.
+ * Errors: TG_ESTALE, TG_EKIND, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_loop_wake(tg_loop loop);
+
+/**
+ * Keeps runs going although no handle does, until as many tg_loop_unhold.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_loop_hold(tg_loop loop);
+
+/**
+ * Takes one tg_loop_hold back.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_EINVAL (the loop is not held), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_loop_unhold(tg_loop loop);
+
+/**
+ * The clock reading of the turn (outside a run: of the last one), in nanoseconds: cheaper than tg_now_ns, and as old as
+ * the turn.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: out stays the caller's.
+ * Errors: TG_EINVAL (out is NULL), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_loop_get_now_ns(tg_loop loop,
+                              int64_t *out);
+
+/**
+ * What the loop tells about itself. out->size is set by the caller (TG_LOOP_STATS_INIT).
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: out stays the caller's.
+ * Errors: TG_EINVAL (out is NULL, or its size is not set), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED,
+ * TG_EPANIC.
+ */
+TG_API int tg_loop_get_stats(tg_loop loop,
+                             struct tg_loop_stats *out);
+
+/**
+ * Reports every callback that took threshold_ns or longer, at the price of reading the clock around each. 0 ends it
+ * (callback, user and release are then NULL). The user of the hook before is released at the end of the turn.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: user is the library's once 0 was returned, until release gives it back.
+ * Errors: TG_EINVAL (a negative threshold; a threshold without callback or the reverse), TG_ENOTSUP (a batch loop),
+ * TG_ENOMEM, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_loop_set_slow_callback(tg_loop loop,
+                                     int64_t threshold_ns,
+                                     tg_slow_cb callback,
+                                     void *user,
+                                     tg_release_cb release);
+
+/**
+ * The ids of the open handles: as many as there are and fit into capacity are written.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: out stays the caller's.
+ * Returns: how many handles are open, which may be more than capacity.
+ * Errors: TG_EINVAL (out is NULL although capacity is not 0), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED,
+ * TG_EPANIC.
+ */
+TG_API int tg_loop_get_handles(tg_loop loop,
+                               tg_handle *out,
+                               size_t capacity);
+
+/**
+ * A text for people: one line for each open handle with id, kind, what it watches, and whether it is active and
+ * referenced. As much as fits is written and ended by a zero byte, as snprintf does.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: buffer stays the caller's.
+ * Returns: the length of the whole text.
+ * Errors: TG_EINVAL (buffer is NULL although capacity is not 0), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED,
+ * TG_EPANIC.
+ */
+TG_API int tg_loop_dump(tg_loop loop,
+                        char *buffer,
+                        size_t capacity);
+
+/**
+ * Gives the loop up, so that another thread can take it over by tg_loop_attach. Until then no thread may use it, except
+ * for what any thread may do.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: not of the same loop.
+ * Errors: TG_EBUSY (it is running), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EPANIC.
+ */
+TG_API int tg_loop_detach(tg_loop loop);
+
+/**
+ * Takes a loop over that was given up by tg_loop_detach.
+ *
+ * Thread: any; the caller's becomes the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_EWRONGTHREAD (a thread owns it), TG_ESTALE, TG_EKIND, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_loop_attach(tg_loop loop);
+
+/**
+ * In a forked child: rebuilds the inherited loop with kernel objects of its own. Its handles live on in the child; posts
+ * and signals that were on their way stay with the parent (their users are released in the child). Inside a callback the
+ * run goes on when the callback returns.
+ *
+ * Thread: the child's first; it becomes the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_EINVAL (not an inherited loop), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_ENOMEM, -EMFILE, -ENFILE,
+ * TG_EPANIC.
+ */
+TG_API int tg_loop_reopen(tg_loop loop);
+
+/**
+ * For nesting in a foreign loop: a descriptor that is readable while this loop has something to do. It stays the same for
+ * the loop's life. Watch it for reading, sleep at most tg_loop_get_timeout_ns, then call tg_loop_run_nowait (or
+ * tg_batch_turn).
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: the descriptor is the loop's; do not close it.
+ * Errors: TG_EINVAL (out is NULL), -EMFILE, -ENFILE, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_loop_get_backend_fd(tg_loop loop,
+                                  tg_fd *out);
+
+/**
+ * For nesting: how many nanoseconds may pass until the loop must run even if its backend descriptor stays silent. 0: it
+ * must run now; -1: any time. Ask before each sleep: it also tells the kernel what has changed.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: out stays the caller's.
+ * Errors: TG_EINVAL (out is NULL), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_loop_get_timeout_ns(tg_loop loop,
+                                  int64_t *out);
+
+/* ---- What all handles have ------------------------------------------------- */
+
+/** Kind of handle: watches a descriptor. */
+#define TG_KIND_IO 1u
+
+/** Kind of handle: a timer. */
+#define TG_KIND_TIMER 2u
+
+/** Kind of handle: watches a signal. */
+#define TG_KIND_SIGNAL 3u
+
+/** Kind of handle: can be sent to from any thread. */
+#define TG_KIND_ASYNC 4u
+
+/** Kind of handle: a hook before the wait. */
+#define TG_KIND_PREPARE 5u
+
+/** Kind of handle: a hook after the I/O. */
+#define TG_KIND_CHECK 6u
+
+/** Kind of handle: a hook of every turn, which keeps the wait from blocking. */
+#define TG_KIND_IDLE 7u
+
+/** Flag of tg_handle_info: something can still come of it (armed, started, with interest). */
+#define TG_INFO_ACTIVE 1u
+
+/** Flag of tg_handle_info: it keeps the loop alive while it is active. */
+#define TG_INFO_REF 2u
+
+/** What a handle is and does. */
+typedef struct tg_handle_info {
+  /** Set by the caller to the size of the structure. */
+  size_t size;
+  /** Its id. */
+  tg_handle handle;
+  /** TG_KIND_… */
+  uint32_t kind;
+  /** TG_INFO_… */
+  uint32_t flags;
+  /** The descriptor, the signal's number, or the timer's deadline on its clock in nanoseconds (-1: stopped); else 0. */
+  int64_t value;
+  /** What an I/O watcher waits for; else 0. */
+  uint32_t interest;
+  /** 0. */
+  uint32_t reserved;
+} tg_handle_info;
+
+/**
+ * Closes a handle of any kind. Its id is dead when this returns, no further callback of it comes, and its descriptor, if
+ * it has one, has left the poller (it stays open: it is the caller's). Its user is released at the end of the turn, or
+ * of the next one when none is going on.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes, the handle's own included.
+ * Errors: TG_ESTALE (it is closed already: harmless), TG_EKIND (a loop or poller), TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_close(tg_handle handle);
+
+/**
+ * Whether a value is the id of an open handle.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Returns: 1 when it is, 0 when it is not (any more).
+ * Errors: TG_EKIND (a loop or poller), TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_handle_is_open(tg_handle handle);
+
+/**
+ * Which kind of handle it is: TG_KIND_…
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: out stays the caller's.
+ * Errors: TG_EINVAL (out is NULL), TG_ESTALE, TG_EKIND (a loop or poller), TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_handle_get_kind(tg_handle handle,
+                              uint32_t *out);
+
+/**
+ * Which loop it lives in.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: out stays the caller's.
+ * Errors: TG_EINVAL (out is NULL), TG_ESTALE, TG_EKIND (a loop or poller), TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_handle_get_loop(tg_handle handle,
+                              tg_loop *out);
+
+/**
+ * The user pointer that it carries (on a batch loop: the number, as a pointer).
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: the pointer stays the library's until it is released.
+ * Errors: TG_EINVAL (out is NULL), TG_ESTALE, TG_EKIND (a loop or poller), TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_handle_get_user(tg_handle handle,
+                              void **out);
+
+/**
+ * Gives it another user with its own release (on a batch loop: NULL). The one before is released at the end of the
+ * turn.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: user is the library's once 0 was returned, until release gives it back.
+ * Errors: TG_EINVAL (a release on a batch loop), TG_ENOMEM, TG_ESTALE, TG_EKIND (a loop or poller), TG_EWRONGTHREAD,
+ * TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_handle_set_user(tg_handle handle,
+                              void *user,
+                              tg_release_cb release);
+
+/**
+ * Everything that the library tells about a handle. out->size is set by the caller (TG_HANDLE_INFO_INIT).
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: out stays the caller's.
+ * Errors: TG_EINVAL (out is NULL, or its size is not set), TG_ESTALE, TG_EKIND (a loop or poller), TG_EWRONGTHREAD,
+ * TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_handle_get_info(tg_handle handle,
+                              struct tg_handle_info *out);
+
+/**
+ * Makes the handle keep the loop alive while it is active (as it does from the start, without TG_UNREF).
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_ESTALE, TG_EKIND (a loop or poller), TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_handle_ref(tg_handle handle);
+
+/**
+ * Lets runs end although the handle is active.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_ESTALE, TG_EKIND (a loop or poller), TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_handle_unref(tg_handle handle);
+
+/* ---- Watching descriptors -------------------------------------------------- */
+
+/** Bytes can be read, a connection can be accepted, or the end has come. */
+#define TG_READ 1u
+
+/** There is urgent data (TCP's out-of-band byte, a pty's change of state). */
+#define TG_PRIORITY 2u
+
+/** Bytes can be written, or a connect has ended. */
+#define TG_WRITE 4u
+
+/** Only reported, unasked: something is wrong with the descriptor. The directions asked for are reported ready as well. */
+#define TG_ERROR 8u
+
+/**
+ * Reported unasked when the peer is gone; the directions asked for are then reported ready as well. Asked for, it is also
+ * reported when the peer will send no more.
+ */
+#define TG_HANGUP 16u
+
+/** Trigger mode: reported as long as it is ready. */
+#define TG_LEVEL 0u
+
+/** Trigger mode: reported when it becomes ready. */
+#define TG_EDGE 1u
+
+/** Trigger mode: reported once; then it has no interest until tg_io_set_interest. */
+#define TG_ONESHOT 2u
+
+/**
+ * A descriptor is ready: ready has TG_READ … TG_HANGUP and status is 0. Or ready is 0 and status says why:
+ * TG_ETIMEDOUT, no event came within the watcher's timeout; TG_EBADFD (or the system's code), the descriptor was closed or
+ * lost: the watcher is stopped for good, close it.
+ */
+typedef void (*tg_io_cb)(tg_handle self, void *user, uint32_t ready, int status);
+
+/** How a descriptor shall be watched. Set up with TG_IO_OPTIONS_INIT. */
+typedef struct tg_io_options {
+  /** The size of the structure. */
+  size_t size;
+  /** Whom to call (NULL on a batch loop). */
+  tg_io_cb callback;
+  /** Passed to the callback (a batch loop: the number in its records). */
+  void *user;
+  /** Gives user back; may be NULL. */
+  tg_release_cb release;
+  /** TG_UNREF or 0. */
+  uint32_t flags;
+  /** TG_LEVEL, TG_EDGE or TG_ONESHOT; the same for all watchers of a descriptor. */
+  uint32_t mode;
+  /** After so many nanoseconds without an event one comes with TG_ETIMEDOUT, again and again; 0 or -1: never. */
+  int64_t timeout_ns;
+} tg_io_options;
+
+/**
+ * Watches a descriptor of the caller's, which should not block and is not closed by the library: close the watcher first,
+ * then the descriptor. Several watchers may share a descriptor; they are told in the order of opening. A regular file is
+ * always ready. With no interest it is opened stopped.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: the descriptor stays the caller's; options->user is the library's once 0 was returned.
+ * Errors: TG_EINVAL (out is NULL; unknown interest, mode or flags; a timeout below -1; no callback; functions on a batch
+ * loop), TG_EBADFD (fd is not open), TG_EEXIST (another watcher uses another mode), TG_ENOTSUP (the mode is not to be had
+ * here), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, and the system's, such as
+ * -ENOSPC.
+ */
+TG_API int tg_io_open(tg_loop loop,
+                      tg_fd fd,
+                      uint32_t interest,
+                      const struct tg_io_options *options,
+                      tg_handle *out);
+
+/**
+ * What the watcher waits for from now on; 0 stops it. Changes within a turn are collected: however often it changes, the
+ * kernel is told once. Also arms a TG_ONESHOT watcher again.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_EINVAL (unknown bits), TG_EBADFD (the descriptor was found to be closed), TG_ESTALE, TG_EKIND,
+ * TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_io_set_interest(tg_handle io,
+                              uint32_t interest);
+
+/**
+ * What the watcher waits for.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: out stays the caller's.
+ * Errors: TG_EINVAL (out is NULL), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_io_get_interest(tg_handle io, uint32_t *out);
+
+/**
+ * Which descriptor it watches.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: out stays the caller's.
+ * Errors: TG_EINVAL (out is NULL), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_io_get_fd(tg_handle io, tg_fd *out);
+
+/**
+ * After how many nanoseconds without an event one comes with TG_ETIMEDOUT; 0 or -1: never. Counts anew from now.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_EINVAL (below -1), TG_ENOMEM, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_io_set_timeout(tg_handle io,
+                             int64_t timeout_ns);
+
+/* ---- Timers ---------------------------------------------------------------- */
+
+/** Clock of a deadline: tg_now_ns(). */
+#define TG_CLOCK_MONOTONIC 0u
+
+/** Clock of a deadline: nanoseconds since 1970. The timer follows when the clock is set. */
+#define TG_CLOCK_REALTIME 1u
+
+/** A timer is due. missed more ticks of a repeating one have passed meanwhile; they get no call of their own. */
+typedef void (*tg_timer_cb)(tg_handle self, void *user, uint64_t missed);
+
+/** What a timer shall do. Set up with TG_TIMER_OPTIONS_INIT. */
+typedef struct tg_timer_options {
+  /** The size of the structure. */
+  size_t size;
+  /** Whom to call (NULL on a batch loop). */
+  tg_timer_cb callback;
+  /** Passed to the callback (a batch loop: the number in its records). */
+  void *user;
+  /** Gives user back; may be NULL. */
+  tg_release_cb release;
+  /** TG_UNREF or 0. */
+  uint32_t flags;
+  /** 0. */
+  uint32_t reserved;
+} tg_timer_options;
+
+/**
+ * Opens a timer and starts it: due delay_ns from now, then, if repeat_ns is above 0, at every multiple of that after
+ * the first time, however late the calls are. With delay_ns -1 it is opened stopped. Timers are never early; they are
+ * called in the order of their deadlines, equal ones in the order of starting. One that has fired once is stopped, not
+ * closed: it can be started again.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: options->user is the library's once 0 was returned.
+ * Errors: TG_EINVAL (out is NULL; a delay below -1 or a negative repeat; unknown flags; no callback; functions on a batch
+ * loop), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_timer_open(tg_loop loop,
+                         int64_t delay_ns,
+                         int64_t repeat_ns,
+                         const struct tg_timer_options *options,
+                         tg_handle *out);
+
+/**
+ * Starts it, or starts it anew: as in tg_timer_open.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_EINVAL (a negative time), TG_ENOMEM, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_timer_start(tg_handle timer,
+                          int64_t delay_ns,
+                          int64_t repeat_ns);
+
+/**
+ * Starts it for a reading of a clock: TG_CLOCK_MONOTONIC or TG_CLOCK_REALTIME. A deadline that has passed is due at once;
+ * a repeating one keeps to the grid of its deadline.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_EINVAL (an unknown clock, a negative repeat), TG_ENOMEM, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED,
+ * TG_EPANIC, -EMFILE.
+ */
+TG_API int tg_timer_start_at(tg_handle timer,
+                             uint32_t clock,
+                             int64_t deadline_ns,
+                             int64_t repeat_ns);
+
+/**
+ * Stops it; harmless when it is stopped.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_timer_stop(tg_handle timer);
+
+/**
+ * Pushes it back: counts its repeat, or its delay if it has none, anew from the loop's next reading of the clock (late by
+ * at most a turn, never early). A few nanoseconds: made for idle timeouts that are pushed back by every packet. Also
+ * starts a stopped one.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_EINVAL (it was never started with a delay), TG_ENOTSUP (it is on TG_CLOCK_REALTIME), TG_ESTALE, TG_EKIND,
+ * TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_timer_restart(tg_handle timer);
+
+/**
+ * How many nanoseconds until it is due: 0 when it is, -1 when it is stopped.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: out stays the caller's.
+ * Errors: TG_EINVAL (out is NULL), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_timer_get_remaining_ns(tg_handle timer, int64_t *out);
+
+/* ---- Signals --------------------------------------------------------------- */
+
+/** A signal was delivered to the process, count times since the last call. */
+typedef void (*tg_signal_cb)(tg_handle self, void *user, int signum, uint64_t count);
+
+/** What a signal watcher shall do. Set up with TG_SIGNAL_OPTIONS_INIT. */
+typedef struct tg_signal_options {
+  /** The size of the structure. */
+  size_t size;
+  /** Whom to call (NULL on a batch loop). */
+  tg_signal_cb callback;
+  /** Passed to the callback (a batch loop: the number in its records). */
+  void *user;
+  /** Gives user back; may be NULL. */
+  tg_release_cb release;
+  /** TG_UNREF or 0. */
+  uint32_t flags;
+  /** 0. */
+  uint32_t reserved;
+} tg_signal_options;
+
+/**
+ * Watches a signal. Any number of watchers in any number of loops may watch the same; each is told of every delivery, and
+ * deliveries that come together are told together with their count. The process's disposition changes when the first
+ * watcher is opened and goes back when the last one is closed, unless the program has changed it meanwhile.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: options->user is the library's once 0 was returned.
+ * Errors: TG_EINVAL (out is NULL; a number outside 1 to 64; unknown flags; no callback; functions on a batch loop),
+ * -EINVAL (SIGKILL, SIGSTOP, and those that the C library keeps for itself), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND,
+ * TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_signal_open(tg_loop loop,
+                          int signum,
+                          const struct tg_signal_options *options,
+                          tg_handle *out);
+
+/* ---- Other threads --------------------------------------------------------- */
+
+/** A posted or deferred call has its turn. */
+typedef void (*tg_post_cb)(tg_loop loop, void *user);
+
+/** Somebody has sent to the handle, once or more since the last call. */
+typedef void (*tg_async_cb)(tg_handle self, void *user);
+
+/** What an async handle shall do. Set up with TG_ASYNC_OPTIONS_INIT. */
+typedef struct tg_async_options {
+  /** The size of the structure. */
+  size_t size;
+  /** Whom to call (NULL on a batch loop). */
+  tg_async_cb callback;
+  /** Passed to the callback (a batch loop: the number in its records). */
+  void *user;
+  /** Gives user back; may be NULL. */
+  tg_release_cb release;
+  /** TG_UNREF or 0. */
+  uint32_t flags;
+  /** 0. */
+  uint32_t reserved;
+} tg_async_options;
+
+/**
+ * Calls a function on the loop's thread in its next turn, after those that were posted before. If the loop is freed first,
+ * only release is called. On a batch loop callback and release are NULL, and a record with user comes.
+ *
+ * Thread: any.
+ * Callable from callbacks: yes.
+ * Ownership: user is the library's once 0 was returned, until release, on the loop's thread, gives it back.
+ * Errors: TG_EINVAL (no callback; functions on a batch loop), TG_ENOBUFS (as many wait as the loop's options allow),
+ * TG_ENOMEM, TG_ESTALE, TG_EKIND, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_post(tg_loop loop,
+                   tg_post_cb callback,
+                   void *user,
+                   tg_release_cb release);
+
+/**
+ * A handle through which any thread, and any signal handler, can make the loop call a function. It allocates nothing when
+ * sent to; sends that come before the call are told together. While it is open it keeps the loop alive, unless TG_UNREF.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: options->user is the library's once 0 was returned.
+ * Errors: TG_EINVAL (out is NULL; unknown flags; no callback; functions on a batch loop), TG_ENOMEM, TG_ELIMIT,
+ * TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_async_open(tg_loop loop,
+                         const struct tg_async_options *options,
+                         tg_handle *out);
+
+/**
+ * Makes the loop call the handle's function in its next turn.
+ *
+ * Thread: any, and signal handlers.
+ * Callable from callbacks: yes.
+ * Errors: TG_ESTALE (not an open async handle, also when it is an open handle of another kind: a thread that is not the
+ * loop's cannot tell), TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_async_send(tg_handle async);
+
+/* ---- Hooks of the turn ----------------------------------------------------- */
+
+/** The hook's place in the turn has come. */
+typedef void (*tg_hook_cb)(tg_handle self, void *user);
+
+/** What a hook shall do. Set up with TG_HOOK_OPTIONS_INIT. */
+typedef struct tg_hook_options {
+  /** The size of the structure. */
+  size_t size;
+  /** Whom to call (NULL on a batch loop). */
+  tg_hook_cb callback;
+  /** Passed to the callback (a batch loop: the number in its records). */
+  void *user;
+  /** Gives user back; may be NULL. */
+  tg_release_cb release;
+  /** TG_UNREF or 0. */
+  uint32_t flags;
+  /** 0. */
+  uint32_t reserved;
+} tg_hook_options;
+
+/**
+ * A hook that is called just before the loop waits; opened started. Those of a kind are called in the order of starting.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: options->user is the library's once 0 was returned.
+ * Errors: TG_EINVAL (out is NULL; unknown flags; no callback; functions on a batch loop), TG_ENOMEM, TG_ELIMIT,
+ * TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_prepare_open(tg_loop loop,
+                           const struct tg_hook_options *options,
+                           tg_handle *out);
+
+/**
+ * A hook that is called after the I/O of a turn; opened started.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: options->user is the library's once 0 was returned.
+ * Errors: TG_EINVAL (out is NULL; unknown flags; no callback; functions on a batch loop), TG_ENOMEM, TG_ELIMIT,
+ * TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_check_open(tg_loop loop,
+                         const struct tg_hook_options *options,
+                         tg_handle *out);
+
+/**
+ * A hook that is called at the beginning of every turn; opened started. While one is started the loop does not sleep.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: options->user is the library's once 0 was returned.
+ * Errors: TG_EINVAL (out is NULL; unknown flags; no callback; functions on a batch loop), TG_ENOMEM, TG_ELIMIT,
+ * TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_idle_open(tg_loop loop,
+                        const struct tg_hook_options *options,
+                        tg_handle *out);
+
+/**
+ * Starts a stopped hook, behind the others of its kind; harmless when it is started. It is called from the next time its
+ * place in the turn comes.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_ENOMEM, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_hook_start(tg_handle hook);
+
+/**
+ * Stops a hook; harmless when it is stopped.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_hook_stop(tg_handle hook);
+
+/**
+ * Calls a function in the loop's next turn: one that defers itself cannot starve the I/O. If the loop is freed first, only
+ * release is called. On a batch loop callback and release are NULL, and a TG_RECORD_POST with user comes.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: user is the library's once 0 was returned, until release gives it back.
+ * Errors: TG_EINVAL (no callback; functions on a batch loop), TG_ENOMEM, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED,
+ * TG_EPANIC.
+ */
+TG_API int tg_defer(tg_loop loop,
+                    tg_post_cb callback,
+                    void *user,
+                    tg_release_cb release);
+
+/* ---- Batches: events as records -------------------------------------------- */
+
+/** Record: a descriptor. bits: what it is ready for; value: the status (0, TG_ETIMEDOUT, TG_EBADFD). */
+#define TG_RECORD_IO 1u
+
+/** Record: a timer. value: missed ticks. */
+#define TG_RECORD_TIMER 2u
+
+/** Record: a signal. bits: its number; value: how often. */
+#define TG_RECORD_SIGNAL 3u
+
+/** Record: an async handle was sent to. */
+#define TG_RECORD_ASYNC 4u
+
+/** Record: a hook. bits: its kind (TG_KIND_PREPARE, …). */
+#define TG_RECORD_HOOK 5u
+
+/** Record: tg_post or tg_defer. handle is the loop. */
+#define TG_RECORD_POST 6u
+
+/** Record: the handle is closed. Always the last of its id. */
+#define TG_RECORD_CLOSED 7u
+
+/** Record: a submission failed. handle and user are the submission's, bits its operation, value the code. */
+#define TG_RECORD_FAILED 8u
+
+/** Submission: tg_close. */
+#define TG_SUBMIT_CLOSE 1u
+
+/** Submission: tg_io_set_interest. a: the interest. */
+#define TG_SUBMIT_IO_INTEREST 2u
+
+/** Submission: tg_timer_start. a: the delay, b: the repeat. */
+#define TG_SUBMIT_TIMER_START 3u
+
+/** Submission: tg_timer_stop. */
+#define TG_SUBMIT_TIMER_STOP 4u
+
+/** Submission: tg_timer_restart. */
+#define TG_SUBMIT_TIMER_RESTART 5u
+
+/** Submission: tg_io_set_timeout. a: the timeout. */
+#define TG_SUBMIT_IO_TIMEOUT 6u
+
+/** Flag of a batch: more is ready than fitted; the next turn goes on with it. */
+#define TG_BATCH_MORE 1u
+
+/** Flag of a batch: tg_loop_stop was called since the turn before. */
+#define TG_BATCH_STOPPED 2u
+
+/** Flag of a batch: nothing keeps the loop alive. */
+#define TG_BATCH_IDLE 4u
+
+/** One event. */
+typedef struct tg_record {
+  /** Whose. */
+  tg_handle handle;
+  /** The user of its options, as a number. */
+  uint64_t user;
+  /** TG_RECORD_… */
+  uint32_t kind;
+  /** See the kind. */
+  uint32_t bits;
+  /** See the kind. */
+  int64_t value;
+} tg_record;
+
+/** One operation to be done at the beginning of the next turn. */
+typedef struct tg_submission {
+  /** On what. */
+  tg_handle handle;
+  /** Comes back in the record if it fails. */
+  uint64_t user;
+  /** See the operation. */
+  int64_t a;
+  /** See the operation. */
+  int64_t b;
+  /** TG_SUBMIT_… */
+  uint32_t op;
+  /** 0. */
+  uint32_t reserved;
+} tg_submission;
+
+/** What the caller and a batch loop share. Written by the library unless it says otherwise. */
+typedef struct tg_batch {
+  /** The size of this structure. */
+  uint32_t size;
+  /** The size of a record. */
+  uint32_t record_size;
+  /** The size of a submission. */
+  uint32_t submission_size;
+  /** How many records fit. */
+  uint32_t record_capacity;
+  /** How many submissions fit. */
+  uint32_t submission_capacity;
+  /** TG_BATCH_… */
+  uint32_t flags;
+  /** How many records there are. */
+  uint32_t record_count;
+  /** Written by the caller: how many of them it has consumed. Those it has not are presented again by the next turn. */
+  uint32_t record_cursor;
+  /** Written by the caller: how many submissions it has written. 0 once the library has taken them all. */
+  uint32_t submission_count;
+  /** How many of them the library has taken. */
+  uint32_t submission_cursor;
+  /** Written by the caller: how long the next turn may wait; -1: for ever. At first -1. */
+  int64_t timeout_ns;
+  /** The clock reading of the turn. */
+  int64_t now_ns;
+  /** The records, valid until the next turn. */
+  struct tg_record *records;
+  /** Where the caller writes submissions. */
+  struct tg_submission *submissions;
+} tg_batch;
+
+/**
+ * What the caller and the batch loop share.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: the memory is the loop's, and valid until tg_loop_free.
+ * Errors: TG_EINVAL (out is NULL), TG_ENOTSUP (not a batch loop), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED,
+ * TG_EPANIC.
+ */
+TG_API int tg_batch_get(tg_loop loop,
+                        struct tg_batch **out);
+
+/**
+ * Takes the submissions, runs at most one turn of the loop, which waits at most timeout_ns, and fills the records. While
+ * records are left that the caller has not consumed it takes the submissions and returns at once, with those. A call
+ * that is cut off (by a signal handler that does not return, say) loses nothing: what was done is in the shared memory.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: a batch loop has none; yes from those of other loops.
+ * Returns: how many records are to be consumed: from record_cursor to record_count.
+ * Errors: TG_EINVAL (a cursor, count or timeout that is not possible), TG_ENOTSUP (not a batch loop), TG_ESTALE, TG_EKIND,
+ * TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_batch_turn(tg_loop loop);
+
+/* ---- The poller ------------------------------------------------------------ */
+
+/** Flag of tg_poller_options: a regular file is refused with -EPERM, as the kernel does, instead of being always ready. */
+#define TG_POLLER_STRICT 1u
+
+/** Flag of tg_poller_options: a wait ends with -EINTR when a signal handler has run, instead of going on. */
+#define TG_POLLER_INTERRUPTIBLE 2u
+
+/**
+ * Flag of tg_poller_options, Linux: masks are the kernel's own (EPOLLIN, EPOLLET, EPOLLEXCLUSIVE …), modes are 0, and
+ * the kernel's errors pass through. data may be anything but all ones.
+ */
+#define TG_POLLER_NATIVE 4u
+
+/** How a poller shall be made. Set up with TG_POLLER_OPTIONS_INIT. */
+typedef struct tg_poller_options {
+  /** The size of the structure. */
+  size_t size;
+  /** TG_POLLER_… */
+  uint32_t flags;
+  /** With TG_POLLER_NATIVE: an epoll descriptor to take over instead of making one; -1: none. */
+  tg_fd adopt_fd;
+} tg_poller_options;
+
+/** One descriptor that is ready. */
+typedef struct tg_poller_event {
+  /** What was given when it was added. */
+  uint64_t data;
+  /** TG_READ … TG_HANGUP (TG_POLLER_NATIVE: the kernel's mask). */
+  uint32_t ready;
+  /** 0. */
+  uint32_t reserved;
+} tg_poller_event;
+
+/**
+ * Makes a poller: descriptors are registered once and waited for together, without callbacks. NULL options are the
+ * defaults.
+ *
+ * Thread: any.
+ * Callable from callbacks: yes.
+ * Ownership: the poller is the caller's until tg_poller_free; an adopted descriptor is the poller's once 0 was returned.
+ * Errors: TG_EINVAL (out is NULL; options with a wrong size or unknown flags; adopt_fd without TG_POLLER_NATIVE),
+ * TG_EBADFD (adopt_fd is not open), TG_ENOTSUP (TG_POLLER_NATIVE elsewhere than on Linux), TG_ELIMIT (1,024 loops and
+ * pollers are live), TG_ENOMEM, -EMFILE, -ENFILE, TG_EPANIC.
+ */
+TG_API int tg_poller_new(const struct tg_poller_options *options,
+                         tg_poller *out);
+
+/**
+ * Frees a poller. Waits that are going on in other threads end with TG_ESTALE (one on an adopted descriptor when it would
+ * have ended anyway). In a forked child it closes the child's copies and leaves the parent's registrations alone.
+ *
+ * Thread: any.
+ * Callable from callbacks: yes.
+ * Errors: TG_ESTALE, TG_EKIND, TG_EPANIC.
+ */
+TG_API int tg_poller_free(tg_poller poller);
+
+/**
+ * Adds a descriptor. data comes with its events. With no interest it is known and silent.
+ *
+ * Thread: any.
+ * Callable from callbacks: yes.
+ * Ownership: the descriptor stays the caller's: remove it before it is closed.
+ * Errors: TG_EINVAL (unknown bits or mode), TG_EBADFD, TG_EEXIST (it is added already), -EPERM (a regular file,
+ * TG_POLLER_STRICT), TG_ENOTSUP (the mode is not to be had here), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EFORKED,
+ * TG_EPANIC; -ENOSPC and, with TG_POLLER_NATIVE, the kernel's in place of ours.
+ */
+TG_API int tg_poller_add(tg_poller poller,
+                         tg_fd fd,
+                         uint32_t interest,
+                         uint32_t mode,
+                         uint64_t data);
+
+/**
+ * Changes what a descriptor was added with; arms one that was reported with TG_ONESHOT again.
+ *
+ * Thread: any.
+ * Callable from callbacks: yes.
+ * Errors: TG_EINVAL (unknown bits or mode), TG_ENOENT (it is not added), TG_EBADFD (it was closed), TG_ENOTSUP, TG_ESTALE,
+ * TG_EKIND, TG_EFORKED, TG_EPANIC; with TG_POLLER_NATIVE the kernel's in place of ours.
+ */
+TG_API int tg_poller_modify(tg_poller poller,
+                            tg_fd fd,
+                            uint32_t interest,
+                            uint32_t mode,
+                            uint64_t data);
+
+/**
+ * Removes a descriptor. Waits that begin afterwards do not report it.
+ *
+ * Thread: any.
+ * Callable from callbacks: yes.
+ * Errors: TG_ENOENT (it is not added), TG_ESTALE, TG_EKIND, TG_EFORKED, TG_EPANIC; with TG_POLLER_NATIVE the kernel's in
+ * place of ours.
+ */
+TG_API int tg_poller_remove(tg_poller poller,
+                            tg_fd fd);
+
+/**
+ * Waits at most timeout_ns (-1: for ever) until something is ready, and fills events from its start, with at most
+ * 1,024 at once.
+ *
+ * Thread: any; several may wait at once.
+ * Callable from callbacks: yes, but it keeps the loop from running.
+ * Ownership: events stays the caller's.
+ * Returns: how many are ready; 0 when the time is over or tg_poller_wake was called.
+ * Errors: TG_EINVAL (events is NULL, capacity is 0, a timeout below -1), -EINTR (TG_POLLER_INTERRUPTIBLE), TG_ENOMEM,
+ * TG_ESTALE (also when it is freed meanwhile), TG_EKIND, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_poller_wait(tg_poller poller,
+                          struct tg_poller_event *events,
+                          size_t capacity,
+                          int64_t timeout_ns);
+
+/**
+ * Ends one wait, or the next one when none is going on; it returns 0 events if nothing else is ready.
+ *
+ * Thread: any.
+ * Callable from callbacks: yes.
+ * Errors: TG_ENOTSUP (the descriptor was adopted), TG_ESTALE, TG_EKIND, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_poller_wake(tg_poller poller);
+
+/**
+ * The poller's own descriptor, readable while anything is ready.
+ *
+ * Thread: any.
+ * Callable from callbacks: yes.
+ * Ownership: the descriptor is the poller's; do not close it.
+ * Errors: TG_EINVAL (out is NULL), TG_ESTALE, TG_EKIND, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_poller_get_fd(tg_poller poller, tg_fd *out);
+
+/**
+ * How often the poller has asked the operating system for events.
+ *
+ * Thread: any.
+ * Callable from callbacks: yes.
+ * Ownership: out stays the caller's.
+ * Errors: TG_EINVAL (out is NULL), TG_ESTALE, TG_EKIND, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_poller_get_waits(tg_poller poller, uint64_t *out);
+
+/* ---- Waiting once ---------------------------------------------------------- */
+
+/** Flag of tg_poll_once: ends with -EINTR when a signal handler has run, instead of going on. */
+#define TG_POLL_INTERRUPTIBLE 1u
+
+/** Flag of tg_poll_once: interest and ready are poll(2)'s own masks. */
+#define TG_POLL_NATIVE 2u
+
+/** Only reported by tg_poll_once: the descriptor is not open. */
+#define TG_INVALID 32u
+
+/** One descriptor of a set. */
+typedef struct tg_poll_item {
+  /** The descriptor; a negative one is passed over. */
+  tg_fd fd;
+  /** What to wait for: TG_READ … TG_HANGUP. TG_ERROR and TG_HANGUP are reported unasked. */
+  uint32_t interest;
+  /** Written: what it is ready for, and TG_INVALID when it is not open; 0 when nothing. */
+  uint32_t ready;
+} tg_poll_item;
+
+/**
+ * Waits at most timeout_ns (-1: for ever) until one of a set of descriptors is ready: select() without its limit, for
+ * any number of them and of any value. Nothing is registered and nothing remembered. Regular files are always ready.
+ *
+ * Thread: any.
+ * Callable from callbacks: yes, but it keeps the loop from running.
+ * Ownership: items stays the caller's; only ready is written.
+ * Returns: how many have something to report; 0 when the time is over.
+ * Errors: TG_EINVAL (items is NULL although count is not 0, a timeout below -1, unknown flags or bits), -EINTR
+ * (TG_POLL_INTERRUPTIBLE), -EINVAL (more than the process may have descriptors), TG_ENOMEM, TG_EPANIC.
+ */
+TG_API int tg_poll_once(struct tg_poll_item *items,
+                        size_t count,
+                        int64_t timeout_ns,
+                        uint32_t flags);
+
+/* -------------------------------- Initialisers -------------------------------- */
+
+/* For example: tg_io_options options = TG_IO_OPTIONS_INIT; */
+#define TG_PROCESS_STATS_INIT { sizeof(tg_process_stats), 0, 0, 0 }
+#define TG_LOOP_OPTIONS_INIT { sizeof(tg_loop_options), 0, 0, 0, 0 }
+#define TG_LOOP_STATS_INIT { sizeof(tg_loop_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+#define TG_HANDLE_INFO_INIT { sizeof(tg_handle_info), 0, 0, 0, 0, 0, 0 }
+#define TG_IO_OPTIONS_INIT { sizeof(tg_io_options), NULL, NULL, NULL, 0, TG_LEVEL, 0 }
+#define TG_TIMER_OPTIONS_INIT { sizeof(tg_timer_options), NULL, NULL, NULL, 0, 0 }
+#define TG_SIGNAL_OPTIONS_INIT { sizeof(tg_signal_options), NULL, NULL, NULL, 0, 0 }
+#define TG_ASYNC_OPTIONS_INIT { sizeof(tg_async_options), NULL, NULL, NULL, 0, 0 }
+#define TG_HOOK_OPTIONS_INIT { sizeof(tg_hook_options), NULL, NULL, NULL, 0, 0 }
+#define TG_POLLER_OPTIONS_INIT { sizeof(tg_poller_options), 0, -1 }
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* TIDEGATE_H */

@@ -1,0 +1,283 @@
+//! The state of a loop: what every command and the turn work on.
+
+use super::asyncs::{self, Asyncs};
+use super::clock::Clock;
+use super::stats::Stats;
+use super::turn::Turn;
+use super::{Event, Sink};
+use crate::base::error::{Error, Result};
+use crate::base::id::Id;
+use crate::base::table::Table;
+use crate::base::timers::{TimerKey, Timers};
+use crate::io::descriptors::Descriptors;
+use crate::sys::clock::WallWatch;
+use crate::sys::poller::{Poller, Waker};
+use crate::sys::port::Claim;
+use crate::sys::{Fd, signal};
+use std::collections::VecDeque;
+
+/// Where in the turn a hook is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HookKind {
+    /// Every turn, first of all; while one is started the wait does not block.
+    Idle,
+    /// Just before the wait.
+    Prepare,
+    /// After the I/O.
+    Check,
+}
+
+/// How many kinds of hooks there are.
+const HOOK_KINDS: usize = HookKind::Check as usize + 1;
+
+pub(super) struct Entry<U> {
+    pub(super) user: U,
+    pub(super) slot: Slot,
+    /// Something can still come of it.
+    pub(super) active: bool,
+    /// It keeps the loop alive while it is active.
+    pub(super) referenced: bool,
+}
+
+/// What a handle is.
+pub(super) enum Slot {
+    Io(IoSlot),
+    Timer(TimerSlot),
+    Signal(SignalSlot),
+    Async,
+    Hook(HookKind),
+    /// Reserved while its parts are being made.
+    Opening,
+}
+
+pub(super) struct IoSlot {
+    pub(super) fd: Fd,
+    pub(super) descriptor: Id,
+    pub(super) interest: u32,
+    pub(super) oneshot: bool,
+    /// 0: none.
+    pub(super) timeout_ns: i64,
+    pub(super) timer: Option<TimerKey>,
+}
+
+pub(super) struct TimerSlot {
+    pub(super) key: TimerKey,
+    pub(super) wall: bool,
+    /// What a restart counts again; -1 when it was never started with one.
+    pub(super) delay_ns: i64,
+    pub(super) repeat_ns: i64,
+}
+
+pub(super) struct SignalSlot {
+    pub(super) signum: i32,
+    /// How many deliveries the watcher has been told of.
+    pub(super) seen: u64,
+}
+
+/// What is to be given back at the end of the turn.
+pub(super) enum Release<S: Sink> {
+    Handle(Id, S::User),
+    Post(S::Post),
+}
+
+/// The slow-callback hook.
+pub(super) struct SlowHook<U> {
+    pub(super) threshold_ns: i64,
+    pub(super) user: U,
+}
+
+pub(super) struct Core<S: Sink> {
+    pub(super) id: Id,
+    pub(super) table: Table<Entry<S::User>>,
+    pub(super) timers: Timers,
+    pub(super) wall_timers: Timers,
+    pub(super) wall_watch: Option<WallWatch>,
+    pub(super) descriptors: Descriptors,
+    pub(super) poller: Poller,
+    pub(super) waker: Waker,
+    /// The stable descriptor that a foreign loop watches, once it was asked for.
+    pub(super) outer: Option<crate::sys::nest::Outer>,
+    /// Started hooks by kind, in the order in which they were started.
+    pub(super) hooks: [Vec<Id>; HOOK_KINDS],
+    pub(super) signals: Vec<(i32, Id)>,
+    pub(super) asyncs: &'static Asyncs,
+    pub(super) deferred: Vec<S::Post>,
+    pub(super) releases: VecDeque<Release<S>>,
+    pub(super) active: usize,
+    pub(super) holds: usize,
+    pub(super) clock: Clock,
+    pub(super) now_ns: i64,
+    pub(super) turn: Turn<S>,
+    pub(super) stats: Stats,
+    pub(super) slow: Option<SlowHook<S::User>>,
+}
+
+impl<S: Sink> Core<S> {
+    pub(super) fn new(claim: &Claim, poller: Poller, waker: Waker, clock: Clock) -> Result<Core<S>> {
+        let (tag, floor) = (claim.tag(), claim.floor());
+        let now_ns = clock.monotonic_ns();
+        Ok(Core {
+            id: claim.id(),
+            table: Table::new(tag, floor, 0),
+            timers: Timers::new(),
+            wall_timers: Timers::new(),
+            wall_watch: None,
+            descriptors: Descriptors::new(tag, floor),
+            poller,
+            waker,
+            outer: None,
+            hooks: [const { Vec::new() }; HOOK_KINDS],
+            signals: Vec::new(),
+            asyncs: asyncs::of(tag),
+            deferred: Vec::new(),
+            releases: VecDeque::new(),
+            active: 0,
+            holds: 0,
+            clock,
+            now_ns,
+            turn: Turn::new(now_ns)?,
+            stats: Stats::default(),
+            slow: None,
+        })
+    }
+
+    /// The largest generation that was given out.
+    pub(super) fn ceiling(&self) -> u32 {
+        self.table.ceiling().max(self.descriptors.ceiling())
+    }
+
+    /// An id for a handle that is being made: its parts need the id, and it needs them.
+    ///
+    /// Room for its release is taken now, so that closing can never fail.
+    pub(super) fn reserve(&mut self, user: S::User, referenced: bool) -> Result<Id> {
+        let all = self.table.len() + 1;
+        self.releases.try_reserve(all)?;
+        self.table.insert(Entry { user, slot: Slot::Opening, active: false, referenced })
+    }
+
+    /// Undoes [`Core::reserve`] when a part could not be had; the user stays with the caller.
+    pub(super) fn unreserve(&mut self, id: Id) {
+        self.table.remove(id);
+    }
+
+    pub(super) fn entry(&mut self, id: Id) -> Result<&mut Entry<S::User>> {
+        match self.table.get_mut(id) {
+            Some(entry) => Ok(entry),
+            None if id == self.id => Err(Error::KIND),
+            None => Err(Error::STALE),
+        }
+    }
+
+    /// Whether something can still come of the handle, for the count that keeps the loop alive.
+    pub(super) fn set_active(&mut self, id: Id, active: bool) {
+        let Some(entry) = self.table.get_mut(id) else { return };
+        if entry.active != active {
+            entry.active = active;
+            self.count_active(active, id);
+        }
+    }
+
+    fn count_active(&mut self, active: bool, id: Id) {
+        if self.table.get(id).is_some_and(|entry| entry.referenced) {
+            self.active = if active { self.active + 1 } else { self.active - 1 };
+        }
+    }
+
+    pub(super) fn set_referenced(&mut self, id: Id, referenced: bool) -> Result<()> {
+        let entry = self.entry(id)?;
+        if entry.referenced == referenced {
+            return Ok(());
+        }
+        entry.referenced = referenced;
+        if entry.active {
+            self.active = if referenced { self.active + 1 } else { self.active - 1 };
+        }
+        Ok(())
+    }
+
+    /// Takes a handle out of everything; its user is released at the end of the turn.
+    pub(super) fn close(&mut self, id: Id) -> Result<()> {
+        self.entry(id)?;
+        self.set_active(id, false);
+        let Some(entry) = self.table.remove(id) else { return Err(Error::STALE) };
+        match entry.slot {
+            Slot::Io(io) => {
+                self.descriptors.close(&self.poller, io.descriptor, id);
+                if let Some(timer) = io.timer {
+                    self.timers.destroy(timer);
+                }
+            }
+            Slot::Timer(timer) => self.timers_of(timer.wall).destroy(timer.key),
+            Slot::Signal(watched) => self.drop_signal(watched.signum, id),
+            Slot::Async => self.asyncs.close(id),
+            Slot::Hook(kind) => self.hooks[kind as usize].retain(|other| *other != id),
+            Slot::Opening => {}
+        }
+        self.releases.push_back(Release::Handle(id, entry.user));
+        Ok(())
+    }
+
+    fn drop_signal(&mut self, signum: i32, id: Id) {
+        self.signals.retain(|(_, other)| *other != id);
+        if !self.signals.iter().any(|(other, _)| *other == signum) {
+            signal::unsubscribe(self.id.tag(), signum);
+        }
+    }
+
+    pub(super) fn timers_of(&mut self, wall: bool) -> &mut Timers {
+        if wall { &mut self.wall_timers } else { &mut self.timers }
+    }
+
+    /// Closes every handle; how many there were. An inherited poller is left to the parent untouched.
+    pub(super) fn close_everything(&mut self, forked: bool) -> usize {
+        let open = self.table.len();
+        if forked {
+            self.leave_poller_to_parent();
+        }
+        while let Some(id) = self.table.first() {
+            // Cannot fail: the id was just found.
+            let _ = self.close(id);
+        }
+        let undelivered = self.turn.posts.drain(..).chain(self.deferred.drain(..));
+        self.releases.extend(undelivered.map(Release::Post));
+        if let Some(slow) = self.slow.take() {
+            self.releases.push_back(Release::Handle(Id::NONE, slow.user));
+        }
+        open
+    }
+
+    /// Puts a fresh poller object in the place of the inherited one.
+    pub(super) fn leave_poller_to_parent(&mut self) {
+        if let Ok(fresh) = Poller::new() {
+            std::mem::replace(&mut self.poller, fresh).leave_to_parent();
+        }
+    }
+
+    pub(super) fn next_release(&mut self) -> Option<Release<S>> {
+        self.releases.pop_front()
+    }
+
+    /// Whether a run has anything to wait for or to do.
+    pub(super) fn is_alive(&self) -> bool {
+        self.active > 0 || self.holds > 0 || self.has_work()
+    }
+
+    /// Whether there is something to do without any event from outside.
+    pub(super) fn has_work(&self) -> bool {
+        !self.deferred.is_empty()
+            || !self.releases.is_empty()
+            || !self.turn.posts.is_empty()
+            || self.descriptors.has_casualties()
+    }
+
+    /// A user for one delivery: the loop holds no borrow of the slot while it is used.
+    pub(super) fn user(&self, id: Id) -> Option<S::User> {
+        self.table.get(id).map(|entry| entry.user.clone())
+    }
+
+    pub(super) fn delivery(&mut self, id: Id, event: Event) -> Option<(Id, S::User, Event)> {
+        let user = self.user(id)?;
+        self.stats.events += 1;
+        Some((id, user, event))
+    }
+}

@@ -1,0 +1,50 @@
+//! The only place where user code is called. No borrow of the loop's state is held meanwhile.
+
+use super::core::Release;
+use super::{Event, EventLoop, Sink};
+use crate::base::id::Id;
+use crate::sys::clock;
+
+impl<S: Sink> EventLoop<S> {
+    pub(super) fn dispatch(&self, id: Id, user: &S::User, event: Event) {
+        self.watched(id, || self.sink.deliver(self, id, user, event));
+    }
+
+    /// A post is released at the end of the turn in which it ran.
+    pub(super) fn dispatch_post(&self, mut post: S::Post) {
+        self.watched(Id::NONE, || self.sink.post(self, &mut post));
+        let mut core = self.core.borrow_mut();
+        if core.releases.try_reserve(1).is_ok() {
+            core.releases.push_back(Release::Post(post));
+            return;
+        }
+        drop(core);
+        self.sink.post_released(post);
+    }
+
+    pub(super) fn release(&self, release: Release<S>) {
+        match release {
+            Release::Handle(id, user) => self.sink.released(id, user),
+            Release::Post(post) => self.sink.post_released(post),
+        }
+    }
+
+    /// Calls, and reports it if it was slow and somebody wants to know.
+    fn watched(&self, id: Id, call: impl FnOnce()) {
+        let threshold_ns = self.core.borrow().slow.as_ref().map_or(0, |slow| slow.threshold_ns);
+        if threshold_ns == 0 {
+            return call();
+        }
+        let before = clock::monotonic_ns();
+        call();
+        let duration_ns = clock::monotonic_ns() - before;
+        let hook = {
+            let mut core = self.core.borrow_mut();
+            core.stats.longest_callback_ns = core.stats.longest_callback_ns.max(duration_ns);
+            core.slow.as_ref().filter(|_| duration_ns >= threshold_ns).map(|slow| slow.user.clone())
+        };
+        if let Some(user) = hook {
+            self.sink.slow(self, &user, id, duration_ns);
+        }
+    }
+}

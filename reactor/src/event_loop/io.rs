@@ -1,0 +1,130 @@
+//! Watching descriptors of the caller's.
+
+use super::core::{Core, IoSlot, Slot};
+use super::{EventLoop, Sink};
+use crate::base::error::{Error, Result};
+use crate::base::id::Id;
+use crate::base::interest::{INTERESTS, Mode};
+use crate::sys::Fd;
+
+impl<S: Sink> EventLoop<S> {
+    /// Watches a descriptor, which stays the caller's and shall not block. Several watchers on one descriptor share its
+    /// registration and its mode. No interest: opened stopped. `timeout_ns` above 0: an event also comes whenever that long
+    /// none has.
+    ///
+    /// # Errors
+    /// [`Error::INVALID`], [`Error::BAD_FD`], [`Error::EXISTS`] for another mode than other watchers use,
+    /// [`Error::NOT_SUPPORTED`], [`Error::NO_MEMORY`], [`Error::LIMIT`], [`Error::FORKED`], [`Error::PANIC`], the system's.
+    pub fn io_open(
+        &self, fd: Fd, interest: u32, mode: Mode, timeout_ns: i64, user: S::User, referenced: bool,
+    ) -> Result<Id> {
+        check_interest(interest)?;
+        check_timeout(timeout_ns)?;
+        let mut core = self.core()?;
+        let id = core.reserve(user, referenced)?;
+        let opened = core.io_begin(id, fd, interest, mode, timeout_ns);
+        if opened.is_err() {
+            core.unreserve(id);
+        }
+        opened.map(|()| id)
+    }
+
+    /// What the watcher waits for from now on; nothing: it is stopped. Several changes in a turn cost the last one.
+    ///
+    /// # Errors
+    /// [`Error::INVALID`], [`Error::BAD_FD`] when the descriptor was found to be closed, [`Error::KIND`], [`Error::STALE`],
+    /// [`Error::FORKED`], [`Error::PANIC`].
+    pub fn io_set_interest(&self, id: Id, interest: u32) -> Result<()> {
+        check_interest(interest)?;
+        let mut core = self.core()?;
+        let descriptor = core.io(id)?.descriptor;
+        core.descriptors.set_interest(descriptor, id, interest)?;
+        let io = core.io(id)?;
+        io.interest = interest;
+        let (timer, timeout_ns) = (io.timer, io.timeout_ns);
+        core.set_active(id, interest != 0);
+        match timer {
+            Some(timer) if interest == 0 => core.timers.cancel(timer),
+            Some(timer) => core.timers.push_back(timer, timeout_ns),
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// What it waits for.
+    ///
+    /// # Errors
+    /// [`Error::KIND`], [`Error::STALE`], [`Error::FORKED`], [`Error::PANIC`].
+    pub fn io_interest(&self, id: Id) -> Result<u32> {
+        self.core()?.io(id).map(|io| io.interest)
+    }
+
+    /// Which descriptor it watches.
+    ///
+    /// # Errors
+    /// [`Error::KIND`], [`Error::STALE`], [`Error::FORKED`], [`Error::PANIC`].
+    pub fn io_fd(&self, id: Id) -> Result<Fd> {
+        self.core()?.io(id).map(|io| io.fd)
+    }
+
+    /// How long without an event makes an event; 0 or -1: no time does. Counts anew from now.
+    ///
+    /// # Errors
+    /// [`Error::INVALID`], [`Error::NO_MEMORY`], [`Error::KIND`], [`Error::STALE`], [`Error::FORKED`], [`Error::PANIC`].
+    pub fn io_set_timeout(&self, id: Id, timeout_ns: i64) -> Result<()> {
+        check_timeout(timeout_ns)?;
+        let mut core = self.core()?;
+        let io = core.io(id)?;
+        let (known, started) = (io.timer, io.interest != 0);
+        let timer = match known {
+            None if timeout_ns > 0 => Some(core.timers.create(id.raw())?),
+            known => known,
+        };
+        let io = core.io(id)?;
+        (io.timer, io.timeout_ns) = (timer, timeout_ns.max(0));
+        match timer {
+            Some(timer) if timeout_ns > 0 && started => core.timers.push_back(timer, timeout_ns),
+            Some(timer) => core.timers.cancel(timer),
+            None => {}
+        }
+        Ok(())
+    }
+}
+
+impl<S: Sink> Core<S> {
+    fn io(&mut self, id: Id) -> Result<&mut IoSlot> {
+        match &mut self.entry(id)?.slot {
+            Slot::Io(io) => Ok(io),
+            _ => Err(Error::KIND),
+        }
+    }
+
+    fn io_begin(&mut self, id: Id, fd: Fd, interest: u32, mode: Mode, timeout_ns: i64) -> Result<()> {
+        let timer = if timeout_ns > 0 { Some(self.timers.create(id.raw())?) } else { None };
+        let descriptor = match self.descriptors.open(&self.poller, fd, id, interest, mode) {
+            Ok(descriptor) => descriptor,
+            Err(error) => {
+                if let Some(timer) = timer {
+                    self.timers.destroy(timer);
+                }
+                return Err(error);
+            }
+        };
+        if let Some(timer) = timer.filter(|_| interest != 0) {
+            self.timers.push_back(timer, timeout_ns);
+        }
+        let oneshot = mode == Mode::Oneshot;
+        self.entry(id)?.slot =
+            Slot::Io(IoSlot { fd, descriptor, interest, oneshot, timeout_ns: timeout_ns.max(0), timer });
+        self.set_active(id, interest != 0);
+        Ok(())
+    }
+}
+
+fn check_interest(interest: u32) -> Result<()> {
+    if interest & !INTERESTS != 0 { Err(Error::invalid("the interest has unknown bits")) } else { Ok(()) }
+}
+
+fn check_timeout(timeout_ns: i64) -> Result<()> {
+    if timeout_ns < -1 { Err(Error::invalid("the timeout is below -1")) } else { Ok(()) }
+}

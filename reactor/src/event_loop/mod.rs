@@ -1,0 +1,204 @@
+//! The loop: one turn, the only place where user code is called, and one file a concept for its commands.
+//!
+//! A turn goes: idle hooks, prepare hooks → wait → read the clock → timers due → inbox (deferred calls, posts, asyncs) →
+//! signals and I/O → check hooks → releases. What a turn will do is settled when its wait has ended: what is posted,
+//! deferred or re-armed later runs in the next one.
+
+mod asyncs;
+pub mod clock;
+pub mod closures;
+mod core;
+mod dispatch;
+mod fork;
+mod handles;
+mod hooks;
+mod inbox;
+mod io;
+mod limits;
+mod nest;
+mod run;
+mod signal;
+mod stats;
+mod timer;
+mod turn;
+
+pub use self::core::HookKind;
+pub use asyncs::send as async_send;
+pub use clock::Clock;
+pub use handles::{HandleInfo, Kind};
+pub use inbox::{Registry, stop, wake};
+pub use limits::DEFAULT_MAX_POSTS;
+pub use stats::Stats;
+
+use self::core::Core;
+use crate::base::error::{Error, Result};
+use crate::base::id::Id;
+use crate::sys::poller::{Poller, Waker};
+use crate::sys::port::Claim;
+use inbox::Inbox;
+use std::cell::{Cell, RefCell, RefMut};
+
+/// What a handle is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A descriptor is ready (`ready` has bits of [`crate::base::interest`], `status` is 0), or `ready` is 0 and `status`
+    /// says why: [`Error::TIMED_OUT`] after the watcher's timeout, [`Error::BAD_FD`] when the descriptor is lost.
+    Io {
+        /// What it is ready for.
+        ready: u32,
+        /// 0 or an error code.
+        status: i32,
+    },
+    /// A timer is due; `missed` further ticks of a repeating one have passed meanwhile.
+    Timer {
+        /// Ticks of the grid that get no event of their own.
+        missed: u64,
+    },
+    /// A signal was delivered `count` times since the last report.
+    Signal {
+        /// Which.
+        signum: i32,
+        /// How often; at least 1.
+        count: u64,
+    },
+    /// Somebody sent to an async handle, once or more.
+    Async,
+    /// A hook's place in the turn has come.
+    Hook(HookKind),
+}
+
+/// Where events go: the only exit to user code. The loop holds no borrow while it calls these, so they may call any of its
+/// methods except those that run it.
+pub trait Sink: Sized + 'static {
+    /// What a handle carries for its owner.
+    type User: Clone;
+    /// What can be posted from any thread.
+    type Post: Send + 'static;
+
+    /// Whether another event can be taken now. When not, the turn pauses and goes on where it stopped.
+    fn has_room(&self) -> bool {
+        true
+    }
+    /// A handle has an event.
+    fn deliver(&self, event_loop: &EventLoop<Self>, id: Id, user: &Self::User, event: Event);
+    /// A post or deferred call has its turn.
+    fn post(&self, event_loop: &EventLoop<Self>, post: &mut Self::Post);
+    /// The handle is gone for good and its user is given back.
+    fn released(&self, id: Id, user: Self::User);
+    /// The post has had its turn, or the loop is being freed.
+    fn post_released(&self, post: Self::Post);
+    /// An event (`id`; [`Id::NONE`]: a post) took longer than the threshold.
+    fn slow(&self, event_loop: &EventLoop<Self>, user: &Self::User, id: Id, duration_ns: i64);
+}
+
+/// How a loop shall be made.
+#[derive(Clone, Debug, Default)]
+pub struct LoopOptions {
+    /// How many posts may wait; 0: [`DEFAULT_MAX_POSTS`].
+    pub max_posts: u32,
+    /// Which clocks it reads.
+    pub clock: Clock,
+}
+
+/// See the module. It belongs to one thread; other threads reach it through its id (see [`Registry`]).
+pub struct EventLoop<S: Sink> {
+    core: RefCell<Core<S>>,
+    sink: S,
+    claim: Claim,
+    inbox: &'static Inbox<S::Post>,
+    running: Cell<bool>,
+    poisoned: Cell<bool>,
+    max_posts: u32,
+}
+
+impl<S: Sink> EventLoop<S> {
+    /// A loop whose posts go through `registry`.
+    ///
+    /// # Errors
+    /// [`Error::LIMIT`], [`Error::NO_MEMORY`], the system's (EMFILE, ENFILE).
+    pub fn new(sink: S, options: LoopOptions, registry: &'static Registry<S::Post>) -> Result<EventLoop<S>> {
+        let claim = Claim::new()?;
+        let poller = Poller::new()?;
+        let waker = Waker::new()?;
+        waker.register(&poller)?;
+        let inbox = registry.inbox(claim.tag());
+        let max_posts = if options.max_posts == 0 { DEFAULT_MAX_POSTS } else { options.max_posts };
+        let core = Core::new(&claim, poller, waker, options.clock)?;
+        inbox.open(claim.floor(), max_posts);
+        claim.open(core.waker.write_fd());
+        Ok(EventLoop {
+            core: RefCell::new(core),
+            sink,
+            claim,
+            inbox,
+            running: Cell::new(false),
+            poisoned: Cell::new(false),
+            max_posts,
+        })
+    }
+
+    /// The loop's own id.
+    pub fn id(&self) -> Id {
+        self.claim.id()
+    }
+
+    /// Where its events go.
+    pub fn sink(&self) -> &S {
+        &self.sink
+    }
+
+    /// Whether a run is going on: the caller is inside one of its callbacks.
+    pub fn is_running(&self) -> bool {
+        self.running.get()
+    }
+
+    /// After a panic inside: every call from now on is [`Error::PANIC`].
+    pub fn poison(&self) {
+        self.poisoned.set(true);
+    }
+
+    /// The state, for the length of one command.
+    #[inline]
+    fn core(&self) -> Result<RefMut<'_, Core<S>>> {
+        if self.claim.is_forked() {
+            return Err(Error::FORKED);
+        }
+        if self.poisoned.get() {
+            return Err(Error::PANIC);
+        }
+        // Only a signal handler can find it borrowed: user code is never called while it is.
+        self.core.try_borrow_mut().map_err(|_| Error::REENTRANT)
+    }
+
+    /// Closes everything that is open and gives every user back; how many handles were open. The loop is of no use
+    /// afterwards. Not to be called from its callbacks.
+    pub fn shutdown(&self) -> usize {
+        let forked = self.claim.is_forked();
+        let undelivered = if forked { self.inbox.take_back_after_fork() } else { self.inbox.shut() };
+        self.claim.shut();
+        self.poisoned.set(true);
+        let open = match self.core.try_borrow_mut() {
+            Ok(mut core) => core.close_everything(forked),
+            Err(_) => return 0,
+        };
+        for post in undelivered {
+            self.sink.post_released(post);
+        }
+        loop {
+            let next = self.core.borrow_mut().next_release();
+            match next {
+                Some(release) => self.release(release),
+                None => return open,
+            }
+        }
+    }
+}
+
+impl<S: Sink> Drop for EventLoop<S> {
+    fn drop(&mut self) {
+        if !self.inbox.is_shut(self.claim.floor()) {
+            self.shutdown();
+        }
+        self.claim.next_floor = self.core.get_mut().ceiling() + 1;
+    }
+}

@@ -1,0 +1,137 @@
+//! Running: one turn after the other until there is a reason to end.
+
+use super::turn::Step;
+use super::{EventLoop, Sink};
+use crate::base::error::{Error, Result};
+
+/// While one of these lives the loop is running.
+struct Running<'a, S: Sink>(&'a EventLoop<S>);
+
+impl<'a, S: Sink> Running<'a, S> {
+    fn begin(event_loop: &'a EventLoop<S>) -> Result<Running<'a, S>> {
+        if event_loop.running.get() {
+            // A child that was forked inside a callback is told what it is first.
+            return Err(event_loop.core().err().filter(|error| *error == Error::FORKED).unwrap_or(Error::REENTRANT));
+        }
+        let mut core = event_loop.core()?;
+        let now_ns = core.clock.monotonic_ns();
+        core.turn.busy_from(now_ns);
+        event_loop.claim.disarm();
+        event_loop.running.set(true);
+        Ok(Running(event_loop))
+    }
+}
+
+impl<S: Sink> Drop for Running<'_, S> {
+    fn drop(&mut self) {
+        self.0.running.set(false);
+        if !self.0.claim.is_forked() {
+            self.0.claim.arm();
+        }
+    }
+}
+
+impl<S: Sink> EventLoop<S> {
+    /// Runs until nothing keeps the loop alive or it is stopped; whether anything was left.
+    ///
+    /// # Errors
+    /// [`Error::REENTRANT`] inside a run, [`Error::FORKED`], [`Error::PANIC`], the system's.
+    pub fn run(&self) -> Result<bool> {
+        let running = Running::begin(self)?;
+        while self.may_go_on()? {
+            running.0.turn(-1)?;
+        }
+        self.ended()
+    }
+
+    /// Runs turns until one has delivered something; whether anything is left. Ends without any when the loop is woken or
+    /// stopped, or when nothing keeps it alive.
+    ///
+    /// # Errors
+    /// As [`EventLoop::run`].
+    pub fn run_once(&self) -> Result<bool> {
+        let running = Running::begin(self)?;
+        let before = self.core()?.stats.events;
+        while self.may_go_on()? {
+            running.0.turn(-1)?;
+            let core = self.core()?;
+            if core.stats.events != before || core.turn.woken {
+                break;
+            }
+        }
+        self.ended()
+    }
+
+    /// Runs one turn that does not wait; whether anything is left.
+    ///
+    /// # Errors
+    /// As [`EventLoop::run`].
+    pub fn run_nowait(&self) -> Result<bool> {
+        let running = Running::begin(self)?;
+        if self.may_go_on()? {
+            running.0.turn(0)?;
+        }
+        self.ended()
+    }
+
+    /// Runs until the monotonic clock shows `deadline_ns`, or there is another reason to end; whether anything is left. One
+    /// turn is run even when the deadline has passed.
+    ///
+    /// # Errors
+    /// As [`EventLoop::run`].
+    pub fn run_until(&self, deadline_ns: i64) -> Result<bool> {
+        let running = Running::begin(self)?;
+        while self.may_go_on()? {
+            let rest = deadline_ns.saturating_sub(self.core()?.clock.monotonic_ns()).max(0);
+            running.0.turn(rest)?;
+            if rest == 0 {
+                break;
+            }
+        }
+        self.ended()
+    }
+
+    /// Runs at most one turn that waits at most `longest_wait_ns` (-1: for ever), or what is left of one that was paused for
+    /// lack of room. Neither a stop nor the lack of handles keeps it from waiting: it is the caller's loop.
+    ///
+    /// # Errors
+    /// As [`EventLoop::run`].
+    pub fn run_turn(&self, longest_wait_ns: i64) -> Result<()> {
+        let running = Running::begin(self)?;
+        running.0.turn(longest_wait_ns)
+    }
+
+    /// Whether anything keeps the loop alive.
+    ///
+    /// # Errors
+    /// [`Error::FORKED`], [`Error::PANIC`].
+    pub fn is_alive(&self) -> Result<bool> {
+        Ok(self.core()?.is_alive() || self.inbox.pending())
+    }
+
+    /// Takes the request to stop, if there is one.
+    pub fn take_stop(&self) -> bool {
+        self.claim.take_stop()
+    }
+
+    fn may_go_on(&self) -> Result<bool> {
+        Ok(!self.claim.stop_asked() && self.is_alive()?)
+    }
+
+    fn ended(&self) -> Result<bool> {
+        self.claim.take_stop();
+        self.is_alive()
+    }
+
+    fn turn(&self, longest_wait_ns: i64) -> Result<()> {
+        loop {
+            let step = self.core()?.step(&self.claim, self.inbox, &self.sink, longest_wait_ns)?;
+            match step {
+                Step::Deliver(id, user, event) => self.dispatch(id, &user, event),
+                Step::Post(post) => self.dispatch_post(post),
+                Step::Release(release) => self.release(release),
+                Step::Pause | Step::End => return Ok(()),
+            }
+        }
+    }
+}

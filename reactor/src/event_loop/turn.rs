@@ -1,0 +1,431 @@
+//! One turn, as a machine that stops at every delivery: the caller makes the delivery with no borrow held and comes back.
+//! A sink without room pauses it; the next call goes on where it stopped.
+
+use super::core::{Core, HookKind, Release, Slot};
+use super::inbox::Inbox;
+use super::limits::{EVENTS_PER_TURN, LONGEST_WAIT_NS};
+use super::{Event, Sink};
+use crate::base::error::{Error, Result};
+use crate::base::id::Id;
+use crate::base::interest::{ERROR, HANGUP};
+use crate::base::timers::Due;
+use crate::io::descriptors::Known;
+use crate::sys::poller::{Poller, ReadyList, WAKE_KEY};
+use crate::sys::port::Claim;
+use crate::sys::signal;
+use std::collections::VecDeque;
+
+/// The key under which the watch of the wall clock reports; no id has operation 13.
+pub(super) const WALL_KEY: u64 = 13 << 60;
+
+/// Where in the turn we are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Begin,
+    Hooks(HookKind),
+    Wait,
+    Timers,
+    WallTimers,
+    Posts,
+    Asyncs,
+    Signals,
+    Io,
+    Releases,
+}
+
+/// What this turn has still to do.
+pub(super) struct Turn<S: Sink> {
+    stage: Stage,
+    hooks: VecDeque<Id>,
+    ready: ReadyList,
+    next_ready: usize,
+    regular_done: bool,
+    tell: Vec<(Id, u32)>,
+    next_tell: usize,
+    pub(super) posts: VecDeque<S::Post>,
+    inbox_batch: Vec<S::Post>,
+    asyncs: Vec<Id>,
+    next_async: usize,
+    signals: VecDeque<Id>,
+    zombie: bool,
+    wall_now_ns: i64,
+    busy_since_ns: i64,
+    /// Somebody asked for the wait to end.
+    pub(super) woken: bool,
+}
+
+/// What the caller has to do before it comes back.
+pub(super) enum Step<S: Sink> {
+    Deliver(Id, S::User, Event),
+    Post(S::Post),
+    Release(Release<S>),
+    /// The sink has no room.
+    Pause,
+    /// The turn is over.
+    End,
+}
+
+impl<S: Sink> Turn<S> {
+    pub(super) fn new(now_ns: i64) -> Result<Turn<S>> {
+        Ok(Turn {
+            stage: Stage::Begin,
+            hooks: VecDeque::new(),
+            ready: ReadyList::with_capacity(EVENTS_PER_TURN)?,
+            next_ready: 0,
+            regular_done: true,
+            tell: Vec::new(),
+            next_tell: 0,
+            posts: VecDeque::new(),
+            inbox_batch: Vec::new(),
+            asyncs: Vec::new(),
+            next_async: 0,
+            signals: VecDeque::new(),
+            zombie: false,
+            wall_now_ns: 0,
+            busy_since_ns: now_ns,
+            woken: false,
+        })
+    }
+
+    /// A run begins: the time since the last one was nobody's.
+    pub(super) fn busy_from(&mut self, now_ns: i64) {
+        self.busy_since_ns = now_ns;
+    }
+
+    /// In a forked child: what the kernel reported belongs to the parent.
+    pub(super) fn forget_events(&mut self) {
+        self.ready.clear();
+        self.tell.clear();
+        self.asyncs.clear();
+        self.signals.clear();
+        (self.next_ready, self.next_tell, self.next_async) = (0, 0, 0);
+        (self.regular_done, self.zombie) = (true, false);
+    }
+}
+
+impl<S: Sink> Core<S> {
+    /// Goes on until something is to be delivered or the turn is over.
+    pub(super) fn step(
+        &mut self, claim: &Claim, inbox: &Inbox<S::Post>, sink: &S, longest_wait_ns: i64,
+    ) -> Result<Step<S>> {
+        loop {
+            if !sink.has_room() {
+                return Ok(Step::Pause);
+            }
+            if let Some((id, user, event)) = self.next_delivery() {
+                return Ok(Step::Deliver(id, user, event));
+            }
+            match self.turn.stage {
+                Stage::Posts => match self.turn.posts.pop_front() {
+                    Some(post) => {
+                        self.stats.events += 1;
+                        return Ok(Step::Post(post));
+                    }
+                    None => self.turn.stage = Stage::Asyncs,
+                },
+                Stage::Wait => self.wait(claim, inbox, longest_wait_ns)?,
+                Stage::Releases => match self.next_release() {
+                    Some(release) => return Ok(Step::Release(release)),
+                    None => {
+                        self.turn.stage = Stage::Begin;
+                        return Ok(Step::End);
+                    }
+                },
+                _ => self.next_stage()?,
+            }
+        }
+    }
+
+    /// The next event of the stage we are in, if it has one.
+    fn next_delivery(&mut self) -> Option<(Id, S::User, Event)> {
+        match self.turn.stage {
+            Stage::Hooks(kind) => self.next_hook(kind),
+            Stage::Timers => self.next_timer(false),
+            Stage::WallTimers => self.next_timer(true),
+            Stage::Asyncs => self.next_async(),
+            Stage::Signals => self.next_casualty().or_else(|| self.next_signal()),
+            Stage::Io => self.next_io(),
+            Stage::Begin | Stage::Wait | Stage::Posts | Stage::Releases => None,
+        }
+    }
+
+    fn next_stage(&mut self) -> Result<()> {
+        self.turn.stage = match self.turn.stage {
+            Stage::Begin => {
+                self.stats.turns += 1;
+                self.turn.woken = false;
+                let deferred = self.deferred.drain(..);
+                self.turn.posts.extend(deferred);
+                self.enter_hooks(HookKind::Idle)
+            }
+            Stage::Hooks(HookKind::Idle) => self.enter_hooks(HookKind::Prepare),
+            Stage::Hooks(HookKind::Prepare) => Stage::Wait,
+            Stage::Hooks(HookKind::Check) => Stage::Releases,
+            Stage::Timers => Stage::WallTimers,
+            Stage::WallTimers => Stage::Posts,
+            Stage::Asyncs => Stage::Signals,
+            Stage::Signals => Stage::Io,
+            Stage::Io => {
+                if std::mem::take(&mut self.turn.zombie) {
+                    self.replace_poller()?;
+                }
+                self.enter_hooks(HookKind::Check)
+            }
+            stage @ (Stage::Wait | Stage::Posts | Stage::Releases) => stage,
+        };
+        Ok(())
+    }
+
+    /// Those started by now are called; what they start is called in the next turn.
+    fn enter_hooks(&mut self, kind: HookKind) -> Stage {
+        let Turn { hooks, .. } = &mut self.turn;
+        hooks.extend(&self.hooks[kind as usize]);
+        Stage::Hooks(kind)
+    }
+
+    fn next_hook(&mut self, kind: HookKind) -> Option<(Id, S::User, Event)> {
+        while let Some(id) = self.turn.hooks.pop_front() {
+            if self.table.get(id).is_some_and(|entry| entry.active) {
+                return self.delivery(id, Event::Hook(kind));
+            }
+        }
+        None
+    }
+
+    fn wait(&mut self, claim: &Claim, inbox: &Inbox<S::Post>, longest_wait_ns: i64) -> Result<()> {
+        self.descriptors.flush(&self.poller);
+        let before = self.clock.monotonic_ns();
+        self.stats.busy_ns += before - self.turn.busy_since_ns;
+        let mut timeout = self.time_to_next(before, longest_wait_ns);
+        if timeout != 0 {
+            claim.arm();
+            if self.outside_work(claim, inbox) {
+                timeout = 0;
+            }
+        }
+        self.stats.waits += 1;
+        let waited = self.poller.wait(&mut self.turn.ready, timeout);
+        claim.disarm();
+        self.now_ns = self.clock.monotonic_ns();
+        self.stats.idle_ns += self.now_ns - before;
+        self.turn.busy_since_ns = self.now_ns;
+        match waited {
+            // A signal handler has run; if it was for us, the port knows.
+            Err(error) if error.code() == -libc::EINTR => self.turn.ready.clear(),
+            waited => waited?,
+        }
+        self.settle(claim, inbox)
+    }
+
+    /// Decides what this turn will do: whatever comes up later is for the next one.
+    fn settle(&mut self, claim: &Claim, inbox: &Inbox<S::Post>) -> Result<()> {
+        self.timers.resolve(self.now_ns);
+        self.timers.begin_expiry(self.now_ns);
+        if self.wall_timers.armed_count() > 0 {
+            self.turn.wall_now_ns = self.clock.wall_ns();
+            self.wall_timers.resolve(self.turn.wall_now_ns);
+            self.wall_timers.begin_expiry(self.turn.wall_now_ns);
+        }
+        self.stats.lag_ns = if self.timers.armed_count() > 0 { 0 } else { self.stats.lag_ns };
+        inbox.take(&mut self.turn.inbox_batch);
+        self.turn.posts.extend(self.turn.inbox_batch.drain(..));
+        self.turn.woken = claim.take_wake();
+        self.turn.asyncs.clear();
+        self.asyncs.take(self.id.tag(), &mut self.turn.asyncs);
+        self.settle_signals(claim.take_signals());
+        (self.turn.next_ready, self.turn.next_tell, self.turn.next_async) = (0, 0, 0);
+        self.turn.tell.clear();
+        self.turn.regular_done = false;
+        self.turn.stage = Stage::Timers;
+        Ok(())
+    }
+
+    fn settle_signals(&mut self, delivered: u64) {
+        if delivered == 0 {
+            return;
+        }
+        let watchers = self.signals.iter().filter(|(signum, _)| delivered & (1 << (signum - 1)) != 0);
+        self.turn.signals.extend(watchers.map(|(_, id)| *id));
+    }
+
+    /// Work that other threads and signal handlers have left. Looked at after the port was armed: what comes later writes.
+    fn outside_work(&self, claim: &Claim, inbox: &Inbox<S::Post>) -> bool {
+        inbox.pending() || self.asyncs.pending() || claim.has_signals() || claim.stop_asked() || claim.wake_asked()
+    }
+
+    /// How long the wait may be; -1: for ever.
+    pub(super) fn time_to_next(&mut self, now_ns: i64, longest_wait_ns: i64) -> i64 {
+        let idle = !self.hooks[HookKind::Idle as usize].is_empty();
+        if idle || self.has_work() || self.descriptors.any_regular_ready() {
+            return 0;
+        }
+        self.timers.resolve(now_ns);
+        let mut rest = if longest_wait_ns < 0 { i64::MAX } else { longest_wait_ns };
+        if let Some(deadline) = self.timers.next_deadline() {
+            rest = rest.min(deadline.saturating_sub(now_ns));
+        }
+        if self.wall_timers.armed_count() > 0 {
+            let wall_now = self.clock.wall_ns();
+            self.wall_timers.resolve(wall_now);
+            let deadline = self.wall_timers.next_deadline().unwrap_or(i64::MAX);
+            rest = rest.min(deadline.saturating_sub(wall_now));
+        }
+        if rest == i64::MAX { -1 } else { rest.clamp(0, LONGEST_WAIT_NS) }
+    }
+
+    fn next_timer(&mut self, wall: bool) -> Option<(Id, S::User, Event)> {
+        while let Some(due) = self.timers_of(wall).pop_due() {
+            let id = Id::from_raw(due.owner);
+            if let Some(event) = self.expire(id, due, wall) {
+                return self.delivery(id, event);
+            }
+        }
+        None
+    }
+
+    fn expire(&mut self, id: Id, due: Due, wall: bool) -> Option<Event> {
+        let now = if wall { self.turn.wall_now_ns } else { self.now_ns };
+        if !wall {
+            let lag = now.saturating_sub(due.deadline);
+            self.stats.lag_ns = self.stats.lag_ns.max(lag);
+            self.stats.max_lag_ns = self.stats.max_lag_ns.max(lag);
+        }
+        match &self.table.get(id)?.slot {
+            Slot::Timer(timer) if timer.repeat_ns == 0 => {
+                self.set_active(id, false);
+                Some(Event::Timer { missed: 0 })
+            }
+            Slot::Timer(timer) => {
+                let repeat = timer.repeat_ns;
+                let missed = now.saturating_sub(due.deadline) / repeat;
+                let next = due.deadline.saturating_add(repeat.saturating_mul(missed.saturating_add(1)));
+                self.timers_of(wall).arm(due.key, next);
+                Some(Event::Timer { missed: missed as u64 })
+            }
+            Slot::Io(io) => {
+                let timeout_ns = io.timeout_ns;
+                self.timers.push_back(due.key, timeout_ns);
+                Some(Event::Io { ready: 0, status: Error::TIMED_OUT.code() })
+            }
+            _ => None,
+        }
+    }
+
+    fn next_async(&mut self) -> Option<(Id, S::User, Event)> {
+        while let Some(id) = self.turn.asyncs.get(self.turn.next_async).copied() {
+            self.turn.next_async += 1;
+            if self.table.get(id).is_some() {
+                return self.delivery(id, Event::Async);
+            }
+        }
+        None
+    }
+
+    fn next_casualty(&mut self) -> Option<(Id, S::User, Event)> {
+        while let Some(casualty) = self.descriptors.take_casualty() {
+            let id = casualty.watcher;
+            if let Some(Slot::Io(io)) = self.table.get_mut(id).map(|entry| &mut entry.slot) {
+                io.interest = 0;
+                let timer = io.timer;
+                if let Some(timer) = timer {
+                    self.timers.cancel(timer);
+                }
+                self.set_active(id, false);
+                return self.delivery(id, Event::Io { ready: 0, status: casualty.error.code() });
+            }
+        }
+        None
+    }
+
+    fn next_signal(&mut self) -> Option<(Id, S::User, Event)> {
+        while let Some(id) = self.turn.signals.pop_front() {
+            let Some(Slot::Signal(watched)) = self.table.get_mut(id).map(|entry| &mut entry.slot) else { continue };
+            let total = signal::deliveries(watched.signum);
+            let count = total - watched.seen;
+            watched.seen = total;
+            let signum = watched.signum;
+            if count > 0 {
+                return self.delivery(id, Event::Signal { signum, count });
+            }
+        }
+        None
+    }
+
+    fn next_io(&mut self) -> Option<(Id, S::User, Event)> {
+        loop {
+            while let Some((id, bits)) = self.turn.tell.get(self.turn.next_tell).copied() {
+                self.turn.next_tell += 1;
+                if let Some(event) = self.io_event(id, bits) {
+                    return self.delivery(id, event);
+                }
+            }
+            self.turn.tell.clear();
+            self.turn.next_tell = 0;
+            if !self.next_ready() {
+                return None;
+            }
+        }
+    }
+
+    /// Lists whom the next thing that is ready concerns; false when there is none left.
+    fn next_ready(&mut self) -> bool {
+        let Some(ready) = self.turn.ready.get(self.turn.next_ready) else {
+            if !self.turn.regular_done {
+                self.turn.regular_done = true;
+                self.descriptors.regular_events(&mut self.turn.tell);
+                return true;
+            }
+            return false;
+        };
+        self.turn.next_ready += 1;
+        match ready.key {
+            WAKE_KEY => self.waker.woken(),
+            WALL_KEY => self.wall_clock_was_set(),
+            _ => {
+                let known = self.descriptors.event(&self.poller, ready, &mut self.turn.tell);
+                self.turn.zombie |= known == Known::Zombie;
+            }
+        }
+        true
+    }
+
+    /// What the watcher is told, as it is now: callbacks before may have changed its mind.
+    fn io_event(&mut self, id: Id, bits: u32) -> Option<Event> {
+        let Some(Slot::Io(io)) = self.table.get_mut(id).map(|entry| &mut entry.slot) else { return None };
+        let ready = bits & (io.interest | ERROR | HANGUP);
+        if io.interest == 0 || ready == 0 {
+            return None;
+        }
+        let (timer, timeout_ns, oneshot) = (io.timer, io.timeout_ns, io.oneshot);
+        if oneshot {
+            io.interest = 0;
+            self.set_active(id, false);
+        }
+        match timer {
+            Some(timer) if oneshot => self.timers.cancel(timer),
+            Some(timer) => self.timers.push_back(timer, timeout_ns),
+            None => {}
+        }
+        Some(Event::Io { ready, status: 0 })
+    }
+
+    fn wall_clock_was_set(&mut self) {
+        if let Some(watch) = &self.wall_watch {
+            // A failure leaves the wall timers to the next wait that ends for another reason.
+            let _ = watch.arm();
+        }
+    }
+
+    /// A registration that nobody can remove keeps reporting: a new object takes over all the others.
+    fn replace_poller(&mut self) -> Result<()> {
+        let fresh = Poller::new()?;
+        self.waker.register(&fresh)?;
+        if let Some(outer) = &self.outer {
+            outer.watch(fresh.fd())?;
+        }
+        self.poller = fresh;
+        self.watch_wall_clock_again()?;
+        self.descriptors.move_to(&self.poller);
+        Ok(())
+    }
+}

@@ -1,0 +1,4 @@
+//! State machines over `sys` and `base`; no callbacks.
+
+pub mod descriptors;
+pub mod poller;

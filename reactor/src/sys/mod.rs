@@ -1,0 +1,64 @@
+//! Everything that touches the operating system, and the only unsafe code of the engine.
+//!
+//! What the upper layers may call:
+//!
+//! | item | what it is |
+//! |---|---|
+//! | [`clock`] | the monotonic and the wall clock in nanoseconds; [`clock::WallWatch`] tells of jumps |
+//! | [`fork`] | the number of forks this process has come through, without a system call |
+//! | [`thread`] | a number for the calling thread that is never reused |
+//! | [`lock::Lock`] | a mutex that a forked child can take back |
+//! | [`port`] | the thread-safe door of each loop: claim, wake, stop, pending signals |
+//! | [`poller::Poller`] | register descriptors, wait for readiness, be woken |
+//! | [`nest::Outer`] | the stable descriptor for nesting in a foreign loop |
+//! | [`native::NativePoller`] | the operating system's own poller object with its own masks (Linux) |
+//! | [`poll_once`] | wait for a set of descriptors once, without registering anything |
+//! | [`signal`] | subscribe a loop to a signal, count deliveries |
+//! | [`annotate`] | tells helgrind about our synchronisation (test builds only) |
+//!
+//! Nothing else of this folder is visible above it.
+
+pub mod annotate;
+pub mod clock;
+pub mod fork;
+pub mod lock;
+#[cfg(target_os = "linux")]
+pub mod native;
+pub mod nest;
+pub mod poll_once;
+pub mod poller;
+pub mod port;
+pub mod signal;
+pub mod thread;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A descriptor as the operating system numbers it.
+#[cfg(unix)]
+pub type Fd = std::os::fd::RawFd;
+/// A descriptor as the operating system numbers it.
+#[cfg(windows)]
+pub type Fd = std::os::windows::io::RawSocket;
+
+/// How many times this process has waited, by whatever means of this library.
+static WAITS: AtomicU64 = AtomicU64::new(0);
+
+/// How many times this process has waited, by whatever means of this library.
+pub fn waits() -> u64 {
+    WAITS.load(Ordering::Relaxed)
+}
+
+pub(crate) fn count_wait() {
+    WAITS.fetch_add(1, Ordering::Relaxed);
+}
+
+#[cfg(unix)]
+pub(crate) fn errno() -> i32 {
+    std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
+}
+
+/// The largest number of events that one wait asks the kernel for: 48 KiB of its structures.
+#[cfg(target_os = "linux")]
+pub(crate) fn poller_wait_room() -> usize {
+    4096
+}

@@ -1,0 +1,214 @@
+//! The sink of batch records: events are written into memory that the caller reads.
+//!
+//! The memory is shared with C code of the same thread, between calls only. The library trusts nothing that it finds there:
+//! counts are checked, and its own copies say where the arrays are.
+
+use crate::batch::{self, tg_batch, tg_record, tg_submission};
+use crate::callbacks::Post;
+use std::cell::Cell;
+use tidegate_reactor::{Error, Event, EventLoop, Id, Result, Sink};
+
+/// See the module.
+pub(crate) struct Batch {
+    header: *mut tg_batch,
+    records: *mut tg_record,
+    submissions: *mut tg_submission,
+    record_capacity: u32,
+    submission_capacity: u32,
+    /// Records written since the last reset.
+    written: Cell<u32>,
+    /// Submissions taken of those that the header counts.
+    taken: Cell<u32>,
+}
+
+impl Batch {
+    /// Memory for that many records and submissions.
+    pub(crate) fn new(record_capacity: u32, submission_capacity: u32) -> Result<Batch> {
+        let records = allocate::<tg_record>(record_capacity)?;
+        let submissions = match allocate::<tg_submission>(submission_capacity) {
+            Ok(submissions) => submissions,
+            Err(error) => {
+                free(records, record_capacity);
+                return Err(error);
+            }
+        };
+        let header = Box::into_raw(Box::new(tg_batch {
+            size: size_of::<tg_batch>() as u32,
+            record_size: size_of::<tg_record>() as u32,
+            submission_size: size_of::<tg_submission>() as u32,
+            record_capacity,
+            submission_capacity,
+            flags: 0,
+            record_count: 0,
+            record_cursor: 0,
+            submission_count: 0,
+            submission_cursor: 0,
+            timeout_ns: -1,
+            now_ns: 0,
+            records,
+            submissions,
+        }));
+        Ok(Batch {
+            header,
+            records,
+            submissions,
+            record_capacity,
+            submission_capacity,
+            written: Cell::new(0),
+            taken: Cell::new(0),
+        })
+    }
+
+    /// What the caller reads and writes.
+    pub(crate) fn header(&self) -> *mut tg_batch {
+        self.header
+    }
+
+    fn read(&self) -> tg_batch {
+        // SAFETY: ours, live and initialised; the caller may have written any integers, and the pointers are not used.
+        unsafe { self.header.read() }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut tg_batch)) {
+        let mut header = self.read();
+        change(&mut header);
+        (header.records, header.submissions) = (self.records, self.submissions);
+        (header.record_capacity, header.submission_capacity) = (self.record_capacity, self.submission_capacity);
+        // SAFETY: ours and live.
+        unsafe { self.header.write(header) };
+    }
+
+    /// Records that the caller has not consumed.
+    ///
+    /// # Errors
+    /// [`Error::INVALID`] for a cursor beyond the records.
+    pub(crate) fn unconsumed(&self) -> Result<u32> {
+        let cursor = self.read().record_cursor;
+        self.written.get().checked_sub(cursor).ok_or(Error::invalid("record_cursor is beyond record_count"))
+    }
+
+    /// Makes room: everything was consumed.
+    pub(crate) fn reset(&self) {
+        self.written.set(0);
+        self.change(|header| (header.record_count, header.record_cursor) = (0, 0));
+    }
+
+    /// How long the caller lets the next turn wait.
+    ///
+    /// # Errors
+    /// [`Error::INVALID`] below -1.
+    pub(crate) fn timeout_ns(&self) -> Result<i64> {
+        match self.read().timeout_ns {
+            timeout_ns if timeout_ns < -1 => Err(Error::invalid("timeout_ns is below -1")),
+            timeout_ns => Ok(timeout_ns),
+        }
+    }
+
+    /// Checks the caller's count of submissions.
+    ///
+    /// # Errors
+    /// [`Error::INVALID`] for more than there is room for.
+    pub(crate) fn check_submissions(&self) -> Result<()> {
+        let count = self.read().submission_count;
+        if count > self.submission_capacity || count < self.taken.get() {
+            return Err(Error::invalid("submission_count is not possible"));
+        }
+        Ok(())
+    }
+
+    /// The next submission; it is taken, and will not be seen again. When all are taken the caller may write new ones.
+    pub(crate) fn next_submission(&self) -> Option<tg_submission> {
+        let taken = self.taken.get();
+        if taken >= self.read().submission_count.min(self.submission_capacity) {
+            self.taken.set(0);
+            self.change(|header| (header.submission_count, header.submission_cursor) = (0, 0));
+            return None;
+        }
+        self.taken.set(taken + 1);
+        self.change(|header| header.submission_cursor = taken + 1);
+        // SAFETY: below the capacity; plain data of ours that the caller may have filled with anything.
+        Some(unsafe { self.submissions.add(taken as usize).read() })
+    }
+
+    /// Writes a record; the caller has seen that there is room.
+    pub(crate) fn push(&self, record: tg_record) {
+        let written = self.written.get();
+        if written >= self.record_capacity {
+            return;
+        }
+        // SAFETY: below the capacity.
+        unsafe { self.records.add(written as usize).write(record) };
+        self.written.set(written + 1);
+    }
+
+    /// Publishes what was written.
+    pub(crate) fn publish(&self, flags: u32, now_ns: i64) {
+        let written = self.written.get();
+        self.change(|header| {
+            header.record_count = written;
+            header.flags = flags;
+            header.now_ns = now_ns;
+        });
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        // SAFETY: made by Box::into_raw and freed only here.
+        drop(unsafe { Box::from_raw(self.header) });
+        free(self.records, self.record_capacity);
+        free(self.submissions, self.submission_capacity);
+    }
+}
+
+fn allocate<T: Copy + Default>(count: u32) -> Result<*mut T> {
+    let mut elements: Vec<T> = Vec::new();
+    elements.try_reserve_exact(count as usize)?;
+    elements.resize(count as usize, T::default());
+    Ok(Box::into_raw(elements.into_boxed_slice()).cast())
+}
+
+fn free<T>(first: *mut T, count: u32) {
+    // SAFETY: made by `allocate` with that count, and freed once.
+    drop(unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(first, count as usize)) });
+}
+
+impl Sink for Batch {
+    type User = u64;
+    type Post = Post;
+
+    fn has_room(&self) -> bool {
+        self.written.get() < self.record_capacity
+    }
+
+    fn deliver(&self, _event_loop: &EventLoop<Self>, id: Id, user: &u64, event: Event) {
+        crate::inject::panic_if_asked("dispatch");
+        let (kind, bits, value) = match event {
+            Event::Io { ready, status } => (batch::TG_RECORD_IO, ready, i64::from(status)),
+            Event::Timer { missed } => (batch::TG_RECORD_TIMER, 0, i64::try_from(missed).unwrap_or(i64::MAX)),
+            Event::Signal { signum, count } => {
+                (batch::TG_RECORD_SIGNAL, signum as u32, i64::try_from(count).unwrap_or(i64::MAX))
+            }
+            Event::Async => (batch::TG_RECORD_ASYNC, 0, 0),
+            Event::Hook(kind) => (batch::TG_RECORD_HOOK, crate::handle::hook_kind(kind), 0),
+        };
+        self.push(tg_record { handle: id.raw(), user: *user, kind, bits, value });
+    }
+
+    fn post(&self, event_loop: &EventLoop<Self>, post: &mut Post) {
+        crate::inject::panic_if_asked("dispatch");
+        let (handle, user) = (event_loop.id().raw(), post.user as u64);
+        self.push(tg_record { handle, user, kind: batch::TG_RECORD_POST, bits: 0, value: 0 });
+    }
+
+    /// The last record of an id. A user that was only replaced leaves none.
+    fn released(&self, id: Id, user: u64) {
+        if id != Id::NONE {
+            self.push(tg_record { handle: id.raw(), user, kind: batch::TG_RECORD_CLOSED, bits: 0, value: 0 });
+        }
+    }
+
+    fn post_released(&self, _post: Post) {}
+
+    fn slow(&self, _event_loop: &EventLoop<Self>, _user: &u64, _id: Id, _duration_ns: i64) {}
+}

@@ -1,0 +1,102 @@
+//! The sink of C callbacks.
+
+use crate::asyncs::{tg_async_cb, tg_post_cb};
+use crate::event_loop::tg_slow_cb;
+use crate::hooks::tg_hook_cb;
+use crate::inject;
+use crate::io::tg_io_cb;
+use crate::signal::tg_signal_cb;
+use crate::timer::tg_timer_cb;
+use crate::types::tg_release_cb;
+use std::ffi::c_void;
+use tidegate_reactor::{Event, EventLoop, Id, Sink};
+
+/// See the module.
+pub(crate) struct Callbacks;
+
+/// The function of a handle, by kind.
+#[derive(Clone, Copy)]
+pub(crate) enum Callback {
+    Io(tg_io_cb),
+    Timer(tg_timer_cb),
+    Signal(tg_signal_cb),
+    Async(tg_async_cb),
+    Hook(tg_hook_cb),
+    Slow(tg_slow_cb),
+}
+
+/// What a handle carries: whom to call, with what, and how to give it back.
+#[derive(Clone, Copy)]
+pub(crate) struct User {
+    pub(crate) callback: Callback,
+    pub(crate) user: *mut c_void,
+    pub(crate) release: tg_release_cb,
+}
+
+/// What `tg_post` and `tg_defer` leave, for both kinds of loop.
+pub(crate) struct Post {
+    pub(crate) callback: tg_post_cb,
+    pub(crate) user: *mut c_void,
+    pub(crate) release: tg_release_cb,
+}
+
+// SAFETY: the library only carries the pointer to the loop's thread; whether what it points to may be used there is the
+// promise of the caller of `tg_post`.
+unsafe impl Send for Post {}
+
+impl Post {
+    fn release(&self) {
+        give_back(self.release, self.user);
+    }
+}
+
+fn give_back(release: tg_release_cb, user: *mut c_void) {
+    if let Some(release) = release {
+        // SAFETY: the caller's function and pointer, accepted together and called once.
+        unsafe { release(user) };
+    }
+}
+
+impl Sink for Callbacks {
+    type User = User;
+    type Post = Post;
+
+    fn deliver(&self, _event_loop: &EventLoop<Self>, id: Id, user: &User, event: Event) {
+        inject::panic_if_asked("dispatch");
+        let (id, data) = (id.raw(), user.user);
+        // SAFETY: the caller's function, called with the pointer that was accepted with it and is not yet released.
+        unsafe {
+            match (user.callback, event) {
+                (Callback::Io(Some(call)), Event::Io { ready, status }) => call(id, data, ready, status),
+                (Callback::Timer(Some(call)), Event::Timer { missed }) => call(id, data, missed),
+                (Callback::Signal(Some(call)), Event::Signal { signum, count }) => call(id, data, signum, count),
+                (Callback::Async(Some(call)), Event::Async) => call(id, data),
+                (Callback::Hook(Some(call)), Event::Hook(_)) => call(id, data),
+                _ => {}
+            }
+        }
+    }
+
+    fn post(&self, event_loop: &EventLoop<Self>, post: &mut Post) {
+        inject::panic_if_asked("dispatch");
+        if let Some(call) = post.callback {
+            // SAFETY: the caller's function and pointer, not yet released.
+            unsafe { call(event_loop.id().raw(), post.user) };
+        }
+    }
+
+    fn released(&self, _id: Id, user: User) {
+        give_back(user.release, user.user);
+    }
+
+    fn post_released(&self, post: Post) {
+        post.release();
+    }
+
+    fn slow(&self, event_loop: &EventLoop<Self>, user: &User, id: Id, duration_ns: i64) {
+        if let Callback::Slow(Some(call)) = user.callback {
+            // SAFETY: the caller's function and pointer, not yet released.
+            unsafe { call(event_loop.id().raw(), user.user, id.raw(), duration_ns) };
+        }
+    }
+}

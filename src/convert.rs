@@ -1,0 +1,131 @@
+//! Every conversion of a pointer that comes from C. Nothing outside this file looks behind one.
+
+use std::mem::MaybeUninit;
+use tidegate_reactor::{Error, Result};
+
+/// Options grow at their end: a structure this large is not one of ours.
+const LARGEST_STRUCTURE: usize = 4096;
+
+/// A structure whose first member is `size_t size`, that is plain data, and for which any bit pattern is valid.
+///
+/// # Safety
+/// `repr(C)`, first member `size: usize`, no padding before it, every bit pattern valid (pointers and `Option`s of
+/// functions are: they are not followed here).
+pub(crate) unsafe trait Sized_: Copy {
+    /// What members have that the caller's structure is too small for.
+    const DEFAULT: Self;
+}
+
+/// Reads options of the caller's size; NULL are the defaults.
+///
+/// # Safety
+/// `options` is NULL or points to at least as many readable bytes as its first member says.
+pub(crate) unsafe fn options<T: Sized_>(options: *const T) -> Result<T> {
+    let mut copy = T::DEFAULT;
+    if options.is_null() {
+        return Ok(copy);
+    }
+    // SAFETY: the first member is always there.
+    let size = unsafe { options.cast::<usize>().read_unaligned() };
+    check_size(size)?;
+    let known = size.min(size_of::<T>());
+    // SAFETY: both sides have `known` bytes, and T may hold any of them.
+    unsafe { std::ptr::copy_nonoverlapping(options.cast::<u8>(), (&raw mut copy).cast::<u8>(), known) };
+    // SAFETY: the caller's structure has `size` bytes.
+    let tail = unsafe { std::slice::from_raw_parts(options.cast::<u8>().add(known), size - known) };
+    if tail.iter().any(|byte| *byte != 0) {
+        return Err(Error::invalid("the options are newer than this library and use what it does not know"));
+    }
+    Ok(copy)
+}
+
+fn check_size(size: usize) -> Result<()> {
+    if size < size_of::<usize>() || size > LARGEST_STRUCTURE {
+        return Err(Error::invalid("the size member is not set to the size of the structure"));
+    }
+    Ok(())
+}
+
+/// Where a result goes, if the call succeeds.
+pub(crate) struct Out<T>(*mut T);
+
+/// # Safety
+/// `out` is NULL or may be written to.
+pub(crate) unsafe fn out<T>(out: *mut T) -> Result<Out<T>> {
+    if out.is_null() { Err(Error::invalid("an out-parameter is NULL")) } else { Ok(Out(out)) }
+}
+
+impl<T> Out<T> {
+    pub(crate) fn write(self, value: T) {
+        // SAFETY: not NULL, and writable by the caller's promise.
+        unsafe { self.0.write_unaligned(value) };
+    }
+}
+
+/// Where a structure of the caller's size goes, if the call succeeds.
+pub(crate) struct SizedOut<T> {
+    to: *mut T,
+    size: usize,
+}
+
+/// # Safety
+/// `out` is NULL or points to at least as many writable bytes as its first member says.
+pub(crate) unsafe fn sized_out<T: Sized_>(out: *mut T) -> Result<SizedOut<T>> {
+    if out.is_null() {
+        return Err(Error::invalid("an out-parameter is NULL"));
+    }
+    // SAFETY: the first member is always there.
+    let size = unsafe { out.cast::<usize>().read_unaligned() };
+    check_size(size)?;
+    Ok(SizedOut { to: out, size })
+}
+
+impl<T: Sized_> SizedOut<T> {
+    /// Writes what fits and zeroes what the caller has beyond it; the size member stays.
+    pub(crate) fn write(self, value: T) {
+        let first = size_of::<usize>();
+        let known = self.size.min(size_of::<T>());
+        let from = (&raw const value).cast::<u8>();
+        let to = self.to.cast::<u8>();
+        // SAFETY: both sides have `known` bytes and do not overlap; the caller's has `size`.
+        unsafe {
+            std::ptr::copy_nonoverlapping(from.add(first), to.add(first), known - first);
+            std::ptr::write_bytes(to.add(known), 0, self.size - known);
+        }
+    }
+}
+
+/// An array of the caller's to be read and written.
+///
+/// # Safety
+/// `first` is NULL or points to `count` initialised elements that nobody else uses during the call.
+pub(crate) unsafe fn array<'a, T>(first: *mut T, count: usize) -> Result<&'a mut [T]> {
+    check_array(first, count)?;
+    if count == 0 {
+        return Ok(&mut []);
+    }
+    // SAFETY: not NULL, aligned, of a possible size (checked), and valid by the caller's promise.
+    Ok(unsafe { std::slice::from_raw_parts_mut(first, count) })
+}
+
+/// An array of the caller's to be written.
+///
+/// # Safety
+/// `first` is NULL or points to room for `count` elements that nobody else uses during the call.
+pub(crate) unsafe fn array_out<'a, T>(first: *mut T, count: usize) -> Result<&'a mut [MaybeUninit<T>]> {
+    // SAFETY: uninitialised memory is a valid MaybeUninit; the rest is the caller's promise.
+    unsafe { array(first.cast::<MaybeUninit<T>>(), count) }
+}
+
+fn check_array<T>(first: *mut T, count: usize) -> Result<()> {
+    if first.is_null() && count > 0 {
+        return Err(Error::invalid("an array is NULL"));
+    }
+    if count > isize::MAX as usize / size_of::<T>().max(1) {
+        return Err(Error::invalid("an array is larger than memory can be"));
+    }
+    if !first.is_aligned() {
+        return Err(Error::invalid("an array is not aligned"));
+    }
+    Ok(())
+}

@@ -1,0 +1,359 @@
+//! Finds the loop or poller behind an id, and checks that the caller may use it.
+//!
+//! Each tag has a static entry that is never freed. A loop's pointer is followed only by the thread that owns it (or, in a
+//! forked child, by its only thread), and that thread is also the only one that frees it.
+
+use crate::batch_sink::Batch;
+use crate::callbacks::{Callbacks, Post};
+use crate::poller::Waiter;
+use std::cell::Cell;
+use std::ptr::null_mut;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use tidegate_reactor::base::id::{OWNER_INDEX, TAGS};
+use tidegate_reactor::sys::lock::Lock;
+use tidegate_reactor::sys::{annotate, fork, thread};
+use tidegate_reactor::{Error, EventLoop, Id, Registry, Result};
+
+/// The inboxes of all loops.
+pub(crate) static POSTS: Registry<Post> = Registry::new();
+
+/// A loop of either kind.
+pub(crate) enum Either {
+    Callbacks(EventLoop<Callbacks>),
+    Batch(EventLoop<Batch>),
+}
+
+pub(crate) struct Loop {
+    pub(crate) either: Either,
+    /// It was freed inside one of its callbacks: the run that is going on frees it.
+    pub(crate) free_asked: Cell<bool>,
+}
+
+/// Does the same with a loop of either kind.
+macro_rules! on_loop {
+    ($loop:expr, $name:ident => $body:expr) => {
+        match &$loop.either {
+            $crate::registry::Either::Callbacks($name) => $body,
+            $crate::registry::Either::Batch($name) => $body,
+        }
+    };
+}
+
+struct Entry {
+    /// The thread that owns the loop; NOBODY while it is detached.
+    owner: AtomicU64,
+    /// The generation of the loop; 0: there is none.
+    generation: AtomicU32,
+    epoch: AtomicU64,
+    poisoned: AtomicBool,
+    is_batch: AtomicBool,
+    pointer: AtomicPtr<Loop>,
+    poller: Lock<Option<PollerEntry>>,
+}
+
+struct PollerEntry {
+    generation: u32,
+    epoch: u64,
+    waiter: Arc<Waiter>,
+}
+
+const NOBODY: u64 = u64::MAX;
+
+static ENTRIES: [Entry; TAGS] = [const {
+    Entry {
+        owner: AtomicU64::new(0),
+        generation: AtomicU32::new(0),
+        epoch: AtomicU64::new(0),
+        poisoned: AtomicBool::new(false),
+        is_batch: AtomicBool::new(false),
+        pointer: AtomicPtr::new(null_mut()),
+        poller: Lock::new(None),
+    }
+}; TAGS];
+
+static LIVE_LOOPS: AtomicU64 = AtomicU64::new(0);
+static LIVE_POLLERS: AtomicU64 = AtomicU64::new(0);
+
+/// How many loops and pollers are live.
+pub(crate) fn count() -> (u64, u64) {
+    (LIVE_LOOPS.load(Ordering::Relaxed), LIVE_POLLERS.load(Ordering::Relaxed))
+}
+
+#[inline]
+fn entry_of(id: Id) -> Result<&'static Entry> {
+    if id.operation() != 0 || id == Id::NONE {
+        return Err(Error::STALE);
+    }
+    Ok(&ENTRIES[id.tag() as usize])
+}
+
+impl Entry {
+    /// The loop, if the calling thread may use it.
+    #[inline]
+    fn get(&self) -> Result<&Loop> {
+        if self.owner.load(Ordering::Acquire) != thread::token() {
+            return Err(self.why_not());
+        }
+        if self.poisoned.load(Ordering::Relaxed) {
+            return Err(Error::PANIC);
+        }
+        let pointer = self.pointer.load(Ordering::Relaxed);
+        // SAFETY: only the owner frees it, and that is the calling thread, so that it is live for as long as the caller
+        // keeps from `tg_loop_free`, which puts itself off while a run is on this stack.
+        unsafe { pointer.as_ref() }.ok_or(Error::STALE)
+    }
+
+    #[cold]
+    fn why_not(&self) -> Error {
+        if self.generation.load(Ordering::Acquire) == 0 {
+            return Error::STALE;
+        }
+        if self.epoch.load(Ordering::Relaxed) != fork::epoch() { Error::FORKED } else { Error::WRONG_THREAD }
+    }
+}
+
+/// The loop of that id.
+///
+/// # Errors
+/// [`Error::STALE`], [`Error::KIND`] for the id of a handle or poller, [`Error::WRONG_THREAD`], [`Error::PANIC`];
+/// [`Error::FORKED`] comes from the loop itself.
+#[inline]
+pub(crate) fn find_loop(raw: u64) -> Result<&'static Loop> {
+    let id = Id::from_raw(raw);
+    let entry = entry_of(id)?;
+    if id.index() != OWNER_INDEX {
+        return Err(not_a_loop(id, entry));
+    }
+    if entry.generation.load(Ordering::Acquire) != id.generation() {
+        return Err(if is_poller(id) { Error::KIND } else { Error::STALE });
+    }
+    entry.get()
+}
+
+#[cold]
+fn not_a_loop(id: Id, entry: &'static Entry) -> Error {
+    match entry.get() {
+        Ok(found) => match on_loop!(found, event_loop => event_loop.is_open(id)) {
+            Ok(true) => Error::KIND,
+            Ok(false) => Error::STALE,
+            Err(error) => error,
+        },
+        Err(error) => error,
+    }
+}
+
+/// The loop that a handle belongs to, and the handle as the engine knows it.
+///
+/// # Errors
+/// [`Error::STALE`], [`Error::WRONG_THREAD`], [`Error::PANIC`]; the rest comes from the loop itself.
+#[inline]
+pub(crate) fn find_handle(raw: u64) -> Result<(&'static Loop, Id)> {
+    let id = Id::from_raw(raw);
+    let entry = entry_of(id)?;
+    if id.index() == OWNER_INDEX && is_poller(id) {
+        return Err(Error::KIND);
+    }
+    Ok((entry.get()?, id))
+}
+
+/// Whether the id is that of a live loop of batch records; from any thread.
+///
+/// # Errors
+/// [`Error::STALE`].
+pub(crate) fn is_batch(raw: u64) -> Result<bool> {
+    Ok(entry_of(Id::from_raw(raw))?.is_batch.load(Ordering::Relaxed))
+}
+
+/// What a post to the loop may not be checked for otherwise: from any thread.
+pub(crate) fn refuse_if_poisoned(raw: u64) -> Result<()> {
+    let id = Id::from_raw(raw);
+    let entry = entry_of(id)?;
+    if id.index() == OWNER_INDEX && is_poller(id) {
+        return Err(Error::KIND);
+    }
+    let mine = entry.generation.load(Ordering::Acquire) == id.generation();
+    if mine && entry.poisoned.load(Ordering::Relaxed) { Err(Error::PANIC) } else { Ok(()) }
+}
+
+/// Makes the loop that an id belongs to refuse further work.
+pub(crate) fn poison(raw: u64) {
+    if let Ok(entry) = entry_of(Id::from_raw(raw)) {
+        entry.poisoned.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Puts a new loop under its id, owned by the calling thread.
+pub(crate) fn add_loop(either: Either) -> u64 {
+    let id = match &either {
+        Either::Callbacks(event_loop) => event_loop.id(),
+        Either::Batch(event_loop) => event_loop.id(),
+    };
+    let entry = &ENTRIES[id.tag() as usize];
+    annotate::atomic_memory(&raw const *entry as usize, std::mem::offset_of!(Entry, poller));
+    entry.is_batch.store(matches!(either, Either::Batch(_)), Ordering::Relaxed);
+    entry.poisoned.store(false, Ordering::Relaxed);
+    entry.epoch.store(fork::epoch(), Ordering::Relaxed);
+    entry.pointer.store(Box::into_raw(Box::new(Loop { either, free_asked: Cell::new(false) })), Ordering::Relaxed);
+    entry.generation.store(id.generation(), Ordering::Release);
+    entry.owner.store(thread::token(), Ordering::Release);
+    LIVE_LOOPS.fetch_add(1, Ordering::Relaxed);
+    id.raw()
+}
+
+/// What freeing a loop found.
+pub(crate) enum Removed {
+    /// It is out of the registry and the caller's.
+    Now(Box<Loop>),
+    /// It is running: it ends at the end of the turn, and its run frees it.
+    Later,
+}
+
+/// Takes a loop out. A forked child may take out what it inherited from any thread, and a poisoned loop can be taken too.
+///
+/// # Errors
+/// [`Error::STALE`], [`Error::KIND`], [`Error::WRONG_THREAD`].
+pub(crate) fn remove_loop(raw: u64) -> Result<Removed> {
+    let id = Id::from_raw(raw);
+    let entry = entry_of(id)?;
+    let (generation, forked) = (entry.generation.load(Ordering::Acquire), is_forked(entry));
+    if id.index() != OWNER_INDEX || generation != id.generation() {
+        return Err(find_loop(raw).err().unwrap_or(Error::STALE));
+    }
+    if entry.owner.load(Ordering::Acquire) != thread::token() && !forked {
+        return Err(Error::WRONG_THREAD);
+    }
+    let pointer = entry.pointer.load(Ordering::Relaxed);
+    // SAFETY: the generation says that it is live, and the calling thread owns it.
+    let found = unsafe { &*pointer };
+    if on_loop!(found, event_loop => event_loop.is_running()) {
+        found.free_asked.set(true);
+        return Ok(Removed::Later);
+    }
+    entry.generation.store(0, Ordering::Release);
+    entry.owner.store(0, Ordering::Release);
+    entry.pointer.store(null_mut(), Ordering::Relaxed);
+    LIVE_LOOPS.fetch_sub(1, Ordering::Relaxed);
+    // SAFETY: made by Box::into_raw in `add_loop`, and taken out of the entry only here, once.
+    Ok(Removed::Now(unsafe { Box::from_raw(pointer) }))
+}
+
+fn is_forked(entry: &Entry) -> bool {
+    entry.epoch.load(Ordering::Relaxed) != fork::epoch()
+}
+
+/// In a forked child: the loop belongs to the calling thread, whatever thread of the parent owned it.
+///
+/// # Errors
+/// [`Error::STALE`], [`Error::KIND`], [`Error::INVALID`] in the process that made it.
+pub(crate) fn inherit_loop(raw: u64) -> Result<&'static Loop> {
+    let id = Id::from_raw(raw);
+    let entry = entry_of(id)?;
+    if id.index() != OWNER_INDEX || entry.generation.load(Ordering::Acquire) != id.generation() {
+        return Err(find_loop(raw).err().unwrap_or(Error::STALE));
+    }
+    if is_forked(entry) {
+        entry.owner.store(thread::token(), Ordering::Release);
+    }
+    entry.get()
+}
+
+/// The inherited loop was rebuilt for this process.
+pub(crate) fn reopened(raw: u64) {
+    if let Ok(entry) = entry_of(Id::from_raw(raw)) {
+        entry.epoch.store(fork::epoch(), Ordering::Relaxed);
+    }
+}
+
+/// The calling thread gives the loop up.
+///
+/// # Errors
+/// As [`find_loop`]; [`Error::BUSY`] while it runs.
+pub(crate) fn detach(raw: u64) -> Result<()> {
+    let found = find_loop(raw)?;
+    if on_loop!(found, event_loop => event_loop.is_running()) {
+        return Err(Error::BUSY);
+    }
+    let entry = entry_of(Id::from_raw(raw))?;
+    annotate::happens_before(&raw const *entry as usize);
+    entry.owner.store(NOBODY, Ordering::Release);
+    Ok(())
+}
+
+/// The calling thread takes over a loop that was given up.
+///
+/// # Errors
+/// [`Error::STALE`], [`Error::KIND`], [`Error::WRONG_THREAD`] when a thread owns it, [`Error::FORKED`].
+pub(crate) fn attach(raw: u64) -> Result<()> {
+    let id = Id::from_raw(raw);
+    let entry = entry_of(id)?;
+    if id.index() != OWNER_INDEX || entry.generation.load(Ordering::Acquire) != id.generation() {
+        return Err(find_loop(raw).err().unwrap_or(Error::STALE));
+    }
+    if is_forked(entry) {
+        return Err(Error::FORKED);
+    }
+    let taken = entry.owner.compare_exchange(NOBODY, thread::token(), Ordering::AcqRel, Ordering::Relaxed);
+    taken.map_err(|_| Error::WRONG_THREAD.because("a thread owns the loop"))?;
+    annotate::happens_after(&raw const *entry as usize);
+    Ok(())
+}
+
+fn is_poller(id: Id) -> bool {
+    let poller = ENTRIES[id.tag() as usize].poller.lock();
+    poller.as_ref().is_some_and(|poller| poller.generation == id.generation())
+}
+
+/// Puts a new poller under its id.
+pub(crate) fn add_poller(id: Id, waiter: Arc<Waiter>) {
+    let mut slot = ENTRIES[id.tag() as usize].poller.lock();
+    *slot = Some(PollerEntry { generation: id.generation(), epoch: fork::epoch(), waiter });
+    LIVE_POLLERS.fetch_add(1, Ordering::Relaxed);
+}
+
+/// The poller of that id; it stays valid for the caller when another thread frees it.
+///
+/// # Errors
+/// [`Error::STALE`], [`Error::KIND`] for a live loop or handle of the calling thread, [`Error::FORKED`].
+pub(crate) fn find_poller(raw: u64) -> Result<Arc<Waiter>> {
+    let id = Id::from_raw(raw);
+    let entry = entry_of(id)?;
+    if let Some(poller) = entry.poller.lock().as_ref() {
+        if id == poller_id(id, poller) {
+            return if poller.epoch == fork::epoch() { Ok(poller.waiter.clone()) } else { Err(Error::FORKED) };
+        }
+    }
+    Err(not_a_poller(id, entry))
+}
+
+fn poller_id(like: Id, poller: &PollerEntry) -> Id {
+    Id::new(like.tag(), poller.generation, OWNER_INDEX)
+}
+
+#[cold]
+fn not_a_poller(id: Id, entry: &'static Entry) -> Error {
+    if id.index() == OWNER_INDEX {
+        let live = entry.generation.load(Ordering::Acquire) == id.generation();
+        return if live { Error::KIND } else { Error::STALE };
+    }
+    let open = entry.get().and_then(|found| on_loop!(found, event_loop => event_loop.is_open(id)));
+    if open == Ok(true) { Error::KIND } else { Error::STALE }
+}
+
+/// Takes a poller out, in a forked child too; whether it was inherited.
+///
+/// # Errors
+/// [`Error::STALE`], [`Error::KIND`].
+pub(crate) fn remove_poller(raw: u64) -> Result<(Arc<Waiter>, bool)> {
+    let id = Id::from_raw(raw);
+    let entry = entry_of(id)?;
+    let mut slot = entry.poller.lock();
+    if slot.as_ref().is_some_and(|poller| id == poller_id(id, poller)) {
+        if let Some(poller) = slot.take() {
+            LIVE_POLLERS.fetch_sub(1, Ordering::Relaxed);
+            return Ok((poller.waiter, poller.epoch != fork::epoch()));
+        }
+    }
+    drop(slot);
+    Err(not_a_poller(id, entry))
+}
