@@ -343,7 +343,7 @@ TG_API int tg_loop_stop(tg_loop loop);
  *
  * Thread: any, and signal handlers.
  * Callable from callbacks: yes.
- * Errors: TG_ESTALE, TG_EKIND, TG_EFORKED, TG_EPANIC.
+ * Errors: TG_ESTALE (also the id of a poller: a signal handler cannot ask), TG_EKIND (a handle), TG_EFORKED, TG_EPANIC.
  */
 TG_API int tg_loop_wake(tg_loop loop);
 

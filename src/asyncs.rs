@@ -65,7 +65,7 @@ pub unsafe extern "C" fn tg_post(
     loop_: tg_loop, callback: tg_post_cb, user: *mut c_void, release: tg_release_cb,
 ) -> c_int {
     guard!(tg_post(loop_, callback, user, release), {
-        registry::refuse_if_poisoned(loop_).and_then(|()| {
+        registry::check_from_any_thread(loop_).and_then(|()| {
             check_post(registry::is_batch(loop_)?, callback, release)?;
             POSTS.post(Id::from_raw(loop_), Post { callback, user, release })
         })

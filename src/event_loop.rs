@@ -231,7 +231,7 @@ pub extern "C" fn tg_loop_run_until(loop_: tg_loop, deadline_ns: i64) -> c_int {
 pub extern "C" fn tg_loop_stop(loop_: tg_loop) -> c_int {
     guard!(
         tg_loop_stop(loop_),
-        registry::refuse_if_poisoned(loop_).and_then(|()| event_loop::stop(Id::from_raw(loop_)))
+        registry::check_from_any_thread(loop_).and_then(|()| event_loop::stop(Id::from_raw(loop_)))
     )
 }
 
@@ -239,7 +239,7 @@ pub extern "C" fn tg_loop_stop(loop_: tg_loop) -> c_int {
 ///
 /// Thread: any, and signal handlers.
 /// Callable from callbacks: yes.
-/// Errors: TG_ESTALE, TG_EKIND, TG_EFORKED, TG_EPANIC.
+/// Errors: TG_ESTALE (also the id of a poller: a signal handler cannot ask), TG_EKIND (a handle), TG_EFORKED, TG_EPANIC.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_loop_wake(loop_: tg_loop) -> c_int {
     guard!(tg_loop_wake(loop_), event_loop::wake(Id::from_raw(loop_)))

@@ -12,12 +12,14 @@ use tidegate_reactor::{Error, Result};
 /// arguments; a panic becomes TG_EPANIC and poisons the loop that the first argument names.
 macro_rules! guard {
     ($name:ident($($argument:ident),*), $body:expr) => {
-        $crate::guard::run(
-            stringify!($name),
-            || $crate::guard::IntoCode::into_code($body),
-            || vec![$((stringify!($argument), $crate::guard::Show::show(&$argument))),*],
-            || $crate::guard::first_id(&[$($crate::guard::Show::id(&$argument)),*]),
-        )
+        match $crate::guard::catch(stringify!($name), || $crate::guard::IntoCode::into_code($body)) {
+            Ok(code) => code,
+            Err(failure) => $crate::guard::fail(
+                stringify!($name),
+                failure,
+                &[$((stringify!($argument), &$argument as &dyn $crate::guard::Show)),*],
+            ),
+        }
     };
 }
 
@@ -51,41 +53,46 @@ impl IntoCode for Result<usize> {
     }
 }
 
+/// Why there is no code of success.
+pub(crate) enum Failure {
+    Error(Error),
+    Panic,
+}
+
 #[inline]
-pub(crate) fn run(
-    name: &'static str, body: impl FnOnce() -> Result<c_int>, arguments: impl FnOnce() -> Vec<(&'static str, String)>,
-    first_id: impl FnOnce() -> u64,
-) -> c_int {
+pub(crate) fn catch(name: &'static str, body: impl FnOnce() -> Result<c_int>) -> std::result::Result<c_int, Failure> {
     // The closure's captures are arguments and ids; what a panic leaves half done is refused by the poisoned loop.
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         inject::panic_if_asked(name);
         body()
     }));
     match outcome {
-        Ok(Ok(code)) => code,
-        Ok(Err(error)) => fail(name, error, arguments),
-        Err(payload) => panicked(name, payload, first_id()),
+        Ok(Ok(code)) => Ok(code),
+        Ok(Err(error)) => Err(Failure::Error(error)),
+        Err(payload) => {
+            // Dropping the payload may panic again: it is leaked.
+            std::mem::forget(payload);
+            Err(Failure::Panic)
+        }
     }
 }
 
+/// Puts the failure into words for `tg_last_error`; its code. If the words cannot be made, the code still says what matters.
 #[cold]
-fn fail(name: &str, error: Error, arguments: impl FnOnce() -> Vec<(&'static str, String)>) -> c_int {
-    let words = catch_unwind(AssertUnwindSafe(|| {
-        let list: Vec<String> = arguments().into_iter().map(|(name, value)| format!("{name} = {value}")).collect();
+pub(crate) fn fail(name: &str, failure: Failure, arguments: &[(&str, &dyn Show)]) -> c_int {
+    let error = match failure {
+        Failure::Error(error) => error,
+        Failure::Panic => {
+            registry::poison(arguments.iter().find_map(|(_, argument)| argument.id()).unwrap_or(0));
+            Error::PANIC
+        }
+    };
+    let _ = catch_unwind(AssertUnwindSafe(|| {
+        let shown = |(name, value): &(&str, &dyn Show)| format!("{} = {}", name.trim_end_matches('_'), value.show());
+        let list: Vec<String> = arguments.iter().map(shown).collect();
         error::remember(format_args!("{name}({}): {error}", list.join(", ")));
     }));
-    // The words could not be made; the code still says what matters.
-    drop(words);
     error.code()
-}
-
-#[cold]
-fn panicked(name: &str, payload: Box<dyn std::any::Any + Send>, poison: u64) -> c_int {
-    // Dropping the payload may panic again: it is leaked.
-    std::mem::forget(payload);
-    registry::poison(poison);
-    let _ = catch_unwind(AssertUnwindSafe(|| error::remember(format_args!("{name}: {}", Error::PANIC))));
-    Error::PANIC.code()
 }
 
 pub(crate) fn run_total<T>(name: &'static str, fallback: T, body: impl FnOnce() -> T) -> T {
@@ -97,11 +104,6 @@ pub(crate) fn run_total<T>(name: &'static str, fallback: T, body: impl FnOnce() 
         std::mem::forget(payload);
         fallback
     })
-}
-
-/// The first argument that is an id; 0 when there is none.
-pub(crate) fn first_id(ids: &[Option<u64>]) -> u64 {
-    ids.iter().flatten().next().copied().unwrap_or(0)
 }
 
 /// How an argument is shown in `tg_last_error`, and whether it is an id.

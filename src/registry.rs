@@ -165,15 +165,15 @@ pub(crate) fn is_batch(raw: u64) -> Result<bool> {
     Ok(entry_of(Id::from_raw(raw))?.is_batch.load(Ordering::Relaxed))
 }
 
-/// What a post to the loop may not be checked for otherwise: from any thread.
-pub(crate) fn refuse_if_poisoned(raw: u64) -> Result<()> {
+/// What the engine cannot know of an id that a thread posts to: [`Error::PANIC`], or [`Error::KIND`] for a poller.
+#[inline]
+pub(crate) fn check_from_any_thread(raw: u64) -> Result<()> {
     let id = Id::from_raw(raw);
     let entry = entry_of(id)?;
-    if id.index() == OWNER_INDEX && is_poller(id) {
-        return Err(Error::KIND);
+    if entry.generation.load(Ordering::Acquire) == id.generation() {
+        return if entry.poisoned.load(Ordering::Relaxed) { Err(Error::PANIC) } else { Ok(()) };
     }
-    let mine = entry.generation.load(Ordering::Acquire) == id.generation();
-    if mine && entry.poisoned.load(Ordering::Relaxed) { Err(Error::PANIC) } else { Ok(()) }
+    if id.index() == OWNER_INDEX && is_poller(id) { Err(Error::KIND) } else { Ok(()) }
 }
 
 /// Makes the loop that an id belongs to refuse further work.

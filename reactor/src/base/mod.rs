@@ -1,5 +1,7 @@
 //! Pure data structures: no operating system, no unsafe code, no callbacks.
 
+#![forbid(unsafe_code)]
+
 pub mod error;
 pub mod id;
 pub mod interest;

@@ -55,9 +55,27 @@ pub(super) struct IoSlot {
     pub(super) descriptor: Id,
     pub(super) interest: u32,
     pub(super) oneshot: bool,
-    /// 0: none.
-    pub(super) timeout_ns: i64,
-    pub(super) timer: Option<TimerKey>,
+    /// Boxed, because most watchers have none and an entry is to fit into a cache line.
+    pub(super) timeout: Option<Box<IoTimeout>>,
+}
+
+/// Reports when nothing else does.
+pub(super) struct IoTimeout {
+    pub(super) timer: TimerKey,
+    /// 0: none at present.
+    pub(super) after_ns: i64,
+}
+
+impl IoSlot {
+    pub(super) fn timer(&self) -> Option<TimerKey> {
+        self.timeout.as_ref().map(|timeout| timeout.timer)
+    }
+
+    /// The timer and its time, if it has one at present.
+    pub(super) fn running_timeout(&self) -> Option<(TimerKey, i64)> {
+        let timeout = self.timeout.as_ref().filter(|timeout| timeout.after_ns > 0)?;
+        Some((timeout.timer, timeout.after_ns))
+    }
 }
 
 pub(super) struct TimerSlot {
@@ -135,7 +153,7 @@ impl<S: Sink> Core<S> {
             holds: 0,
             clock,
             now_ns,
-            turn: Turn::new(now_ns)?,
+            turn: Turn::new()?,
             stats: Stats::default(),
             slow: None,
         })
@@ -203,7 +221,7 @@ impl<S: Sink> Core<S> {
         match entry.slot {
             Slot::Io(io) => {
                 self.descriptors.close(&self.poller, io.descriptor, id);
-                if let Some(timer) = io.timer {
+                if let Some(timer) = io.timer() {
                     self.timers.destroy(timer);
                 }
             }

@@ -12,12 +12,13 @@ pub struct Registry<P>([Inbox<P>; TAGS]);
 
 /// One loop's inbox.
 pub(super) struct Inbox<P> {
-    state: Lock<State<P>>,
+    /// Nothing while the tag has no loop. (Boxed, so that the static is all zeroes and takes no room in the library's file.)
+    open: Lock<Option<Box<Open<P>>>>,
     pending: AtomicBool,
 }
 
-struct State<P> {
-    /// The generation of the loop it belongs to; 0: nobody's.
+struct Open<P> {
+    /// The generation of the loop it belongs to.
     generation: u32,
     limit: u32,
     posts: Vec<P>,
@@ -45,10 +46,11 @@ impl<P> Registry<P> {
     /// [`Error::STALE`], [`Error::KIND`] for the id of a handle, [`Error::FORKED`], [`Error::NO_BUFFERS`] when as many wait
     /// as the loop allows, [`Error::NO_MEMORY`]. The post is dropped then.
     pub fn post(&'static self, id: Id, post: P) -> Result<()> {
-        let visit = enter_loop(id)?;
-        self.inbox(id.tag()).push(id.generation(), post)?;
-        visit.wake_if_armed();
-        Ok(())
+        if id.operation() != 0 || id.index() != OWNER_INDEX {
+            return Err(enter_loop(id).err().unwrap_or(Error::STALE));
+        }
+        port(id.tag()).check(id.generation())?;
+        self.inbox(id.tag()).push(id, post)
     }
 }
 
@@ -81,50 +83,44 @@ pub fn stop(id: Id) -> Result<()> {
 
 impl<P> Inbox<P> {
     const fn new() -> Inbox<P> {
-        Inbox {
-            state: Lock::new(State { generation: 0, limit: 0, posts: Vec::new() }),
-            pending: AtomicBool::new(false),
-        }
+        Inbox { open: Lock::new(None), pending: AtomicBool::new(false) }
     }
 
     pub(super) fn open(&self, generation: u32, limit: u32) {
         annotate::atomic_memory(&raw const self.pending as usize, size_of::<AtomicBool>());
-        let mut state = self.state.lock();
-        (state.generation, state.limit) = (generation, limit);
+        *self.open.lock() = Some(Box::new(Open { generation, limit, posts: Vec::new() }));
         self.pending.store(false, Ordering::SeqCst);
     }
 
     /// Nothing is accepted any more; what was accepted and not delivered.
     pub(super) fn shut(&self) -> Vec<P> {
-        let mut state = self.state.lock();
-        state.generation = 0;
-        std::mem::take(&mut state.posts)
+        self.open.lock().take().map_or_else(Vec::new, |open| open.posts)
     }
 
-    pub(super) fn is_shut(&self, generation: u32) -> bool {
-        self.state.lock().generation != generation
+    pub(super) fn is_shut(&self) -> bool {
+        self.open.lock().is_none()
     }
 
     /// In a forked child. What waited is given back only if no thread of the parent was changing it.
     pub(super) fn take_back_after_fork(&self) -> Vec<P> {
-        self.state.recover_after_fork(|| State { generation: 0, limit: 0, posts: Vec::new() });
+        self.open.recover_after_fork(|| None);
         self.shut()
     }
 
-    fn push(&self, generation: u32, post: P) -> Result<()> {
-        let mut state = self.state.lock();
-        if state.generation != generation {
-            return Err(Error::STALE);
-        }
-        if state.posts.len() >= state.limit as usize {
+    fn push(&self, id: Id, post: P) -> Result<()> {
+        let mut locked = self.open.lock();
+        let open = locked.as_mut().filter(|open| open.generation == id.generation()).ok_or(Error::STALE)?;
+        if open.posts.len() >= open.limit as usize {
             return Err(Error::NO_BUFFERS.because("too many posts are waiting in the loop"));
         }
-        state.posts.try_reserve(1)?;
-        state.posts.push(post);
+        open.posts.try_reserve(1)?;
+        open.posts.push(post);
         // Only a change of the flag costs a locked write; while it is up the loop will look.
         if !self.pending.load(Ordering::SeqCst) {
             self.pending.store(true, Ordering::SeqCst);
         }
+        // Still under the lock that the loop takes before it shuts its port.
+        port(id.tag()).wake_if_armed_unvisited();
         Ok(())
     }
 
@@ -133,17 +129,19 @@ impl<P> Inbox<P> {
         self.pending.load(Ordering::SeqCst)
     }
 
-    /// Takes everything that waits, leaving an empty vector with room behind.
+    /// Takes everything that waits into an empty vector, whose room is left for what comes next.
     pub(super) fn take(&self, into: &mut Vec<P>) {
         if self.pending() {
-            let mut state = self.state.lock();
+            let mut open = self.open.lock();
             self.pending.store(false, Ordering::SeqCst);
-            std::mem::swap(&mut state.posts, into);
+            if let Some(open) = open.as_mut() {
+                std::mem::swap(&mut open.posts, into);
+            }
         }
     }
 
     /// How many wait.
     pub(super) fn len(&self) -> usize {
-        if self.pending() { self.state.lock().posts.len() } else { 0 }
+        self.open.lock().as_ref().map_or(0, |open| open.posts.len())
     }
 }

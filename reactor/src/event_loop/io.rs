@@ -1,6 +1,6 @@
 //! Watching descriptors of the caller's.
 
-use super::core::{Core, IoSlot, Slot};
+use super::core::{Core, IoSlot, IoTimeout, Slot};
 use super::{EventLoop, Sink};
 use crate::base::error::{Error, Result};
 use crate::base::id::Id;
@@ -41,11 +41,11 @@ impl<S: Sink> EventLoop<S> {
         core.descriptors.set_interest(descriptor, id, interest)?;
         let io = core.io(id)?;
         io.interest = interest;
-        let (timer, timeout_ns) = (io.timer, io.timeout_ns);
+        let timeout = io.running_timeout();
         core.set_active(id, interest != 0);
-        match timer {
-            Some(timer) if interest == 0 => core.timers.cancel(timer),
-            Some(timer) => core.timers.push_back(timer, timeout_ns),
+        match timeout {
+            Some((timer, _)) if interest == 0 => core.timers.cancel(timer),
+            Some((timer, after_ns)) => core.timers.push_back(timer, after_ns),
             None => {}
         }
         Ok(())
@@ -75,17 +75,18 @@ impl<S: Sink> EventLoop<S> {
         check_timeout(timeout_ns)?;
         let mut core = self.core()?;
         let io = core.io(id)?;
-        let (known, started) = (io.timer, io.interest != 0);
+        let (known, started) = (io.timer(), io.interest != 0);
+        let after_ns = timeout_ns.max(0);
         let timer = match known {
-            None if timeout_ns > 0 => Some(core.timers.create(id.raw())?),
-            known => known,
+            Some(timer) => timer,
+            None if after_ns == 0 => return Ok(()),
+            None => core.timers.create(id.raw())?,
         };
-        let io = core.io(id)?;
-        (io.timer, io.timeout_ns) = (timer, timeout_ns.max(0));
-        match timer {
-            Some(timer) if timeout_ns > 0 && started => core.timers.push_back(timer, timeout_ns),
-            Some(timer) => core.timers.cancel(timer),
-            None => {}
+        core.io(id)?.timeout = Some(Box::new(IoTimeout { timer, after_ns }));
+        if after_ns > 0 && started {
+            core.timers.push_back(timer, after_ns);
+        } else {
+            core.timers.cancel(timer);
         }
         Ok(())
     }
@@ -114,8 +115,8 @@ impl<S: Sink> Core<S> {
             self.timers.push_back(timer, timeout_ns);
         }
         let oneshot = mode == Mode::Oneshot;
-        self.entry(id)?.slot =
-            Slot::Io(IoSlot { fd, descriptor, interest, oneshot, timeout_ns: timeout_ns.max(0), timer });
+        let timeout = timer.map(|timer| Box::new(IoTimeout { timer, after_ns: timeout_ns }));
+        self.entry(id)?.slot = Slot::Io(IoSlot { fd, descriptor, interest, oneshot, timeout });
         self.set_active(id, interest != 0);
         Ok(())
     }

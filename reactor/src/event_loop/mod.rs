@@ -4,6 +4,8 @@
 //! signals and I/O → check hooks → releases. What a turn will do is settled when its wait has ended: what is posted,
 //! deferred or re-armed later runs in the next one.
 
+#![forbid(unsafe_code)]
+
 mod asyncs;
 pub mod clock;
 pub mod closures;
@@ -196,7 +198,7 @@ impl<S: Sink> EventLoop<S> {
 
 impl<S: Sink> Drop for EventLoop<S> {
     fn drop(&mut self) {
-        if !self.inbox.is_shut(self.claim.floor()) {
+        if !self.inbox.is_shut() {
             self.shutdown();
         }
         self.claim.next_floor = self.core.get_mut().ceiling() + 1;

@@ -13,9 +13,7 @@ impl<'a, S: Sink> Running<'a, S> {
             // A child that was forked inside a callback is told what it is first.
             return Err(event_loop.core().err().filter(|error| *error == Error::FORKED).unwrap_or(Error::REENTRANT));
         }
-        let mut core = event_loop.core()?;
-        let now_ns = core.clock.monotonic_ns();
-        core.turn.busy_from(now_ns);
+        drop(event_loop.core()?);
         event_loop.claim.disarm();
         event_loop.running.set(true);
         Ok(Running(event_loop))
@@ -38,6 +36,7 @@ impl<S: Sink> EventLoop<S> {
     /// [`Error::REENTRANT`] inside a run, [`Error::FORKED`], [`Error::PANIC`], the system's.
     pub fn run(&self) -> Result<bool> {
         let running = Running::begin(self)?;
+        self.core()?.turn.run_begins();
         while self.may_go_on()? {
             running.0.turn(-1)?;
         }
@@ -51,7 +50,7 @@ impl<S: Sink> EventLoop<S> {
     /// As [`EventLoop::run`].
     pub fn run_once(&self) -> Result<bool> {
         let running = Running::begin(self)?;
-        let before = self.core()?.stats.events;
+        let before = self.events_before_run()?;
         while self.may_go_on()? {
             running.0.turn(-1)?;
             let core = self.core()?;
@@ -68,6 +67,7 @@ impl<S: Sink> EventLoop<S> {
     /// As [`EventLoop::run`].
     pub fn run_nowait(&self) -> Result<bool> {
         let running = Running::begin(self)?;
+        self.core()?.turn.run_begins();
         if self.may_go_on()? {
             running.0.turn(0)?;
         }
@@ -81,6 +81,7 @@ impl<S: Sink> EventLoop<S> {
     /// As [`EventLoop::run`].
     pub fn run_until(&self, deadline_ns: i64) -> Result<bool> {
         let running = Running::begin(self)?;
+        self.core()?.turn.run_begins();
         while self.may_go_on()? {
             let rest = deadline_ns.saturating_sub(self.core()?.clock.monotonic_ns()).max(0);
             running.0.turn(rest)?;
@@ -112,6 +113,12 @@ impl<S: Sink> EventLoop<S> {
     /// Takes the request to stop, if there is one.
     pub fn take_stop(&self) -> bool {
         self.claim.take_stop()
+    }
+
+    fn events_before_run(&self) -> Result<u64> {
+        let mut core = self.core()?;
+        core.turn.run_begins();
+        Ok(core.stats.events)
     }
 
     fn may_go_on(&self) -> Result<bool> {

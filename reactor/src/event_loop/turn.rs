@@ -49,7 +49,8 @@ pub(super) struct Turn<S: Sink> {
     signals: VecDeque<Id>,
     zombie: bool,
     wall_now_ns: i64,
-    busy_since_ns: i64,
+    /// When the last wait ended, while a run goes on.
+    busy_since_ns: Option<i64>,
     /// Somebody asked for the wait to end.
     pub(super) woken: bool,
 }
@@ -66,7 +67,7 @@ pub(super) enum Step<S: Sink> {
 }
 
 impl<S: Sink> Turn<S> {
-    pub(super) fn new(now_ns: i64) -> Result<Turn<S>> {
+    pub(super) fn new() -> Result<Turn<S>> {
         Ok(Turn {
             stage: Stage::Begin,
             hooks: VecDeque::new(),
@@ -82,14 +83,14 @@ impl<S: Sink> Turn<S> {
             signals: VecDeque::new(),
             zombie: false,
             wall_now_ns: 0,
-            busy_since_ns: now_ns,
+            busy_since_ns: None,
             woken: false,
         })
     }
 
-    /// A run begins: the time since the last one was nobody's.
-    pub(super) fn busy_from(&mut self, now_ns: i64) {
-        self.busy_since_ns = now_ns;
+    /// A run begins: the time since the last one was nobody's. (A batch loop's caller works between its turns.)
+    pub(super) fn run_begins(&mut self) {
+        self.busy_since_ns = None;
     }
 
     /// In a forked child: what the kernel reported belongs to the parent.
@@ -195,7 +196,7 @@ impl<S: Sink> Core<S> {
     fn wait(&mut self, claim: &Claim, inbox: &Inbox<S::Post>, longest_wait_ns: i64) -> Result<()> {
         self.descriptors.flush(&self.poller);
         let before = self.clock.monotonic_ns();
-        self.stats.busy_ns += before - self.turn.busy_since_ns;
+        self.stats.busy_ns += self.turn.busy_since_ns.take().map_or(0, |since| before - since);
         let mut timeout = self.time_to_next(before, longest_wait_ns);
         if timeout != 0 {
             claim.arm();
@@ -208,7 +209,7 @@ impl<S: Sink> Core<S> {
         claim.disarm();
         self.now_ns = self.clock.monotonic_ns();
         self.stats.idle_ns += self.now_ns - before;
-        self.turn.busy_since_ns = self.now_ns;
+        self.turn.busy_since_ns = Some(self.now_ns);
         match waited {
             // A signal handler has run; if it was for us, the port knows.
             Err(error) if error.code() == -libc::EINTR => self.turn.ready.clear(),
@@ -303,8 +304,8 @@ impl<S: Sink> Core<S> {
                 Some(Event::Timer { missed: missed as u64 })
             }
             Slot::Io(io) => {
-                let timeout_ns = io.timeout_ns;
-                self.timers.push_back(due.key, timeout_ns);
+                let (timer, after_ns) = io.running_timeout()?;
+                self.timers.push_back(timer, after_ns);
                 Some(Event::Io { ready: 0, status: Error::TIMED_OUT.code() })
             }
             _ => None,
@@ -326,7 +327,7 @@ impl<S: Sink> Core<S> {
             let id = casualty.watcher;
             if let Some(Slot::Io(io)) = self.table.get_mut(id).map(|entry| &mut entry.slot) {
                 io.interest = 0;
-                let timer = io.timer;
+                let timer = io.timer();
                 if let Some(timer) = timer {
                     self.timers.cancel(timer);
                 }
@@ -396,14 +397,14 @@ impl<S: Sink> Core<S> {
         if io.interest == 0 || ready == 0 {
             return None;
         }
-        let (timer, timeout_ns, oneshot) = (io.timer, io.timeout_ns, io.oneshot);
+        let (timeout, oneshot) = (io.running_timeout(), io.oneshot);
         if oneshot {
             io.interest = 0;
             self.set_active(id, false);
         }
-        match timer {
-            Some(timer) if oneshot => self.timers.cancel(timer),
-            Some(timer) => self.timers.push_back(timer, timeout_ns),
+        match timeout {
+            Some((timer, _)) if oneshot => self.timers.cancel(timer),
+            Some((timer, after_ns)) => self.timers.push_back(timer, after_ns),
             None => {}
         }
         Some(Event::Io { ready, status: 0 })

@@ -59,11 +59,18 @@ struct Descriptor {
     dirty: bool,
     /// The number does not mean this descriptor any more.
     dead: bool,
-    watchers: Vec<Watcher>,
+    /// In opening order. Nearly always there is one, and then it is here, in the same cache line.
+    first: Watcher,
+    others: Option<Box<Others>>,
 }
+
+/// Watchers after the first.
+#[derive(Default)]
+struct Others(Vec<Watcher>);
 
 #[derive(Clone, Copy)]
 struct Watcher {
+    /// [`Id::NONE`] when it has left.
     id: Id,
     interest: u32,
 }
@@ -79,7 +86,37 @@ enum Kernel {
 
 impl Descriptor {
     fn union(&self) -> u32 {
-        self.watchers.iter().fold(0, |all, watcher| all | watcher.interest)
+        let others = self.others.iter().flat_map(|others| &others.0);
+        others.fold(self.first.interest, |all, watcher| all | watcher.interest)
+    }
+
+    fn watchers_mut(&mut self) -> impl Iterator<Item = &mut Watcher> {
+        let others = self.others.iter_mut().flat_map(|others| &mut others.0);
+        std::iter::once(&mut self.first).chain(others).filter(|watcher| watcher.id != Id::NONE)
+    }
+
+    fn reserve(&mut self) -> Result<()> {
+        Ok(self.others.get_or_insert_default().0.try_reserve(1)?)
+    }
+
+    fn push(&mut self, watcher: Watcher) -> Result<()> {
+        self.reserve()?;
+        self.others.get_or_insert_default().0.push(watcher);
+        Ok(())
+    }
+
+    /// Takes a watcher out; whether it was the last one.
+    fn leave(&mut self, watcher: Id) -> bool {
+        let others = self.others.as_mut().map(|others| &mut others.0);
+        if self.first.id != watcher {
+            others.into_iter().for_each(|others| others.retain(|other| other.id != watcher));
+            return self.first.id == Id::NONE;
+        }
+        self.first = match others {
+            Some(others) if !others.is_empty() => others.remove(0),
+            _ => Watcher { id: Id::NONE, interest: 0 },
+        };
+        self.first.id == Id::NONE
     }
 
     fn registration(&self, id: Id, interest: u32) -> Registration {
@@ -120,13 +157,11 @@ impl Descriptors {
             return Err(Error::NOT_SUPPORTED.because("this platform lacks the trigger mode"));
         }
         self.reserve()?;
-        let mut watchers = Vec::new();
-        watchers.try_reserve_exact(1)?;
-        watchers.push(Watcher { id: watcher, interest });
+        let watcher = Watcher { id: watcher, interest };
         let known = self.by_fd.get(&fd).copied();
         let opened = match known.filter(|id| self.is_unregistered(*id)) {
-            Some(id) => self.join_unregistered(poller, id, watchers, mode),
-            None => self.open_fresh(poller, fd, watchers, mode, known),
+            Some(id) => self.join_unregistered(poller, id, watcher, mode),
+            None => self.open_fresh(poller, fd, watcher, mode, known),
         };
         self.watchers += usize::from(opened.is_ok());
         opened
@@ -147,28 +182,24 @@ impl Descriptors {
     }
 
     /// The descriptor is known, but nobody wanted anything of it until now.
-    fn join_unregistered(&mut self, poller: &Poller, id: Id, watchers: Vec<Watcher>, mode: Mode) -> Result<Id> {
+    fn join_unregistered(&mut self, poller: &Poller, id: Id, watcher: Watcher, mode: Mode) -> Result<Id> {
         let known = self.table.get_mut(id).ok_or(Error::STALE)?;
         if known.mode != mode {
             return Err(Error::EXISTS.because("the descriptor is watched in another trigger mode"));
         }
-        known.watchers.try_reserve(1)?;
-        let (fd, interest) = (known.fd, known.union() | watchers[0].interest);
+        known.reserve()?;
+        let (fd, interest) = (known.fd, known.union() | watcher.interest);
         match add(poller, fd, known.registration(id, interest)) {
             Ok(kernel) => {
                 known.kernel = kernel;
-                known.watchers.extend(watchers);
-                Ok(id)
+                known.push(watcher).map(|()| id)
             }
-            Err(error) if error.code() == -libc::EPERM => self.open_fresh(poller, fd, watchers, mode, Some(id)),
+            Err(error) if error.code() == -libc::EPERM => self.open_fresh(poller, fd, watcher, mode, Some(id)),
             Err(error) => Err(error),
         }
     }
 
-    fn open_fresh(
-        &mut self, poller: &Poller, fd: Fd, watchers: Vec<Watcher>, mode: Mode, known: Option<Id>,
-    ) -> Result<Id> {
-        let watcher = watchers[0];
+    fn open_fresh(&mut self, poller: &Poller, fd: Fd, watcher: Watcher, mode: Mode, known: Option<Id>) -> Result<Id> {
         let id = self.table.insert(Descriptor {
             fd,
             mode,
@@ -178,7 +209,8 @@ impl Descriptors {
             without_urgent: false,
             dirty: false,
             dead: false,
-            watchers,
+            first: watcher,
+            others: None,
         })?;
         let how = Registration { key: id.raw(), interest: watcher.interest, mode, without_urgent: false };
         let outcome = match add(poller, fd, how) {
@@ -234,8 +266,7 @@ impl Descriptors {
         if known.mode != mode {
             return Err(Error::EXISTS.because("the descriptor is watched in another trigger mode"));
         }
-        known.watchers.try_reserve(1)?;
-        known.watchers.push(watcher);
+        known.push(watcher)?;
         known.fresh = true;
         self.mark(id);
         Ok(id)
@@ -249,11 +280,11 @@ impl Descriptors {
         }
         descriptor.dead = true;
         descriptor.kernel = Kernel::Absent;
-        for watcher in &mut descriptor.watchers {
+        let fd = descriptor.fd;
+        for watcher in descriptor.watchers_mut() {
             watcher.interest = 0;
             self.casualties.push(Casualty { watcher: watcher.id, error });
         }
-        let fd = descriptor.fd;
         if self.by_fd.get(&fd) == Some(&id) {
             self.by_fd.remove(&fd);
         }
@@ -276,7 +307,7 @@ impl Descriptors {
         if descriptor.dead {
             return Err(Error::BAD_FD.because("the descriptor was closed while it was watched"));
         }
-        for mine in descriptor.watchers.iter_mut().filter(|mine| mine.id == watcher) {
+        for mine in descriptor.watchers_mut().filter(|mine| mine.id == watcher) {
             mine.interest = interest;
         }
         descriptor.fresh = true;
@@ -287,10 +318,10 @@ impl Descriptors {
     /// Ends a watcher. With the last one the descriptor leaves the poller, before this returns.
     pub fn close(&mut self, poller: &Poller, id: Id, watcher: Id) {
         let Some(descriptor) = self.table.get_mut(id) else { return };
-        descriptor.watchers.retain(|other| other.id != watcher);
+        let last = descriptor.leave(watcher);
         self.watchers -= 1;
         self.casualties.retain(|casualty| casualty.watcher != watcher);
-        if !descriptor.watchers.is_empty() {
+        if !last {
             self.mark(id);
             return;
         }
@@ -375,7 +406,7 @@ impl Descriptors {
 
     fn tell(descriptor: &mut Descriptor, readiness: Readiness, tell: &mut Vec<(Id, u32)>) {
         let oneshot = descriptor.mode == Mode::Oneshot;
-        for watcher in &mut descriptor.watchers {
+        for watcher in descriptor.watchers_mut() {
             let bits = readiness.for_interest(watcher.interest);
             if bits != 0 {
                 tell.push((watcher.id, bits));
@@ -433,5 +464,15 @@ fn add(poller: &Poller, fd: Fd, how: Registration) -> Result<Kernel> {
         Ok(()) => Ok(Kernel::Present(how.interest)),
         Err(error) if error.code() == -libc::EBADF => Err(Error::BAD_FD),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Descriptor;
+
+    #[test]
+    fn a_descriptor_and_its_generation_fit_into_a_cache_line() {
+        assert!(size_of::<Descriptor>() <= 56, "{}", size_of::<Descriptor>());
     }
 }

@@ -1,4 +1,6 @@
 //! State machines over `sys` and `base`; no callbacks.
 
+#![forbid(unsafe_code)]
+
 pub mod descriptors;
 pub mod poller;

@@ -63,7 +63,7 @@ impl Port {
             armed: AtomicBool::new(false),
             stop: AtomicBool::new(false),
             woken: AtomicBool::new(false),
-            wake_fd: AtomicI32::new(-1),
+            wake_fd: AtomicI32::new(0),
             signals: AtomicU64::new(0),
         }
     }
@@ -96,6 +96,30 @@ impl Port {
         Ok(visit)
     }
 
+    /// Whether the owner of this generation is there at this moment.
+    ///
+    /// # Errors
+    /// [`Error::STALE`], [`Error::FORKED`].
+    pub fn check(&self, generation: u32) -> Result<()> {
+        if self.life.load(Ordering::SeqCst) != (u64::from(generation) << 2) | OPEN {
+            return Err(Error::STALE);
+        }
+        if self.epoch.load(Ordering::Relaxed) != fork::epoch() { Err(Error::FORKED) } else { Ok(()) }
+    }
+
+    /// Like [`Visit::wake_if_armed`], for those who know by other means that the owner cannot shut the port meanwhile: they
+    /// hold a lock that it takes first.
+    pub fn wake_if_armed_unvisited(&self) {
+        self.write_if_armed();
+    }
+
+    fn write_if_armed(&self) {
+        // Looking first keeps the line shared between threads that post in a burst.
+        if self.armed.load(Ordering::SeqCst) && self.armed.swap(false, Ordering::SeqCst) {
+            write_wake(self.wake_fd.load(Ordering::SeqCst));
+        }
+    }
+
     /// From the signal handler: like [`Port::enter_any`], and never touches an inherited loop.
     pub(super) fn signal(&'static self, signum: i32) {
         self.visitors.fetch_add(1, Ordering::SeqCst);
@@ -117,9 +141,7 @@ impl Drop for Visit {
 impl Visit {
     /// Makes the owner look for work: at most one write until it has looked.
     pub fn wake_if_armed(&self) {
-        if self.0.armed.swap(false, Ordering::SeqCst) {
-            write_wake(self.0.wake_fd.load(Ordering::SeqCst));
-        }
+        self.0.write_if_armed();
     }
 
     /// Ends the wait that is going on, or makes the next one return at once.
@@ -233,7 +255,9 @@ impl Claim {
     /// From now on wakes need not write: the owner looks at everything before it sleeps.
     #[inline]
     pub fn disarm(&self) {
-        port(self.tag).armed.store(false, Ordering::SeqCst);
+        if port(self.tag).armed.load(Ordering::SeqCst) {
+            port(self.tag).armed.store(false, Ordering::SeqCst);
+        }
     }
 
     /// From now on a wake writes. The owner looks once more for work after this, and before it sleeps.
@@ -263,7 +287,7 @@ impl Claim {
 
     /// Takes the request to stop.
     pub fn take_stop(&self) -> bool {
-        port(self.tag).stop.swap(false, Ordering::SeqCst)
+        self.stop_asked() && port(self.tag).stop.swap(false, Ordering::SeqCst)
     }
 
     /// Whether a wake was asked for.
@@ -273,7 +297,7 @@ impl Claim {
 
     /// Takes the request to wake.
     pub fn take_wake(&self) -> bool {
-        port(self.tag).woken.swap(false, Ordering::SeqCst)
+        self.wake_asked() && port(self.tag).woken.swap(false, Ordering::SeqCst)
     }
 }
 

@@ -54,13 +54,15 @@ pub(super) fn wait(poller: &polling::Poller, list: &mut ReadyList, timeout_ns: i
     let room = i32::try_from(list.events.capacity()).unwrap_or(i32::MAX);
     let epoll = poller.as_raw_fd();
     let mut found = -1;
-    if !OLD_KERNEL.load(Ordering::Relaxed) {
+    // Now and for ever need no nanoseconds, and the older call is the cheaper one.
+    let exact = timeout_ns > 0 && !OLD_KERNEL.load(Ordering::Relaxed);
+    if exact {
         found = pwait2(epoll, &mut list.events, room, timeout_ns);
         if found < 0 && errno() == libc::ENOSYS {
             OLD_KERNEL.store(true, Ordering::Relaxed);
         }
     }
-    if OLD_KERNEL.load(Ordering::Relaxed) {
+    if !exact || OLD_KERNEL.load(Ordering::Relaxed) {
         // SAFETY: the buffer has room for `room` events.
         found = unsafe { libc::epoll_wait(epoll, list.events.as_mut_ptr(), room, milliseconds(timeout_ns)) };
     }
