@@ -119,6 +119,7 @@ pub(super) struct Core<S: Sink> {
     pub(super) hooks: [Vec<Id>; HOOK_KINDS],
     pub(super) signals: Vec<(i32, Id)>,
     pub(super) asyncs: &'static Asyncs,
+    pub(super) asyncs_open: usize,
     pub(super) deferred: Vec<S::Post>,
     pub(super) releases: VecDeque<Release<S>>,
     pub(super) active: usize,
@@ -147,6 +148,7 @@ impl<S: Sink> Core<S> {
             hooks: [const { Vec::new() }; HOOK_KINDS],
             signals: Vec::new(),
             asyncs: asyncs::of(tag),
+            asyncs_open: 0,
             deferred: Vec::new(),
             releases: VecDeque::new(),
             active: 0,
@@ -227,7 +229,10 @@ impl<S: Sink> Core<S> {
             }
             Slot::Timer(timer) => self.timers_of(timer.wall).destroy(timer.key),
             Slot::Signal(watched) => self.drop_signal(watched.signum, id),
-            Slot::Async => self.asyncs.close(id),
+            Slot::Async => {
+                self.asyncs.close(id);
+                self.asyncs_open -= 1;
+            }
             Slot::Hook(kind) => self.hooks[kind as usize].retain(|other| *other != id),
             Slot::Opening => {}
         }
@@ -250,13 +255,15 @@ impl<S: Sink> Core<S> {
     pub(super) fn close_everything(&mut self, forked: bool) -> usize {
         let open = self.table.len();
         if forked {
+            signal::take_back_after_fork();
+            self.descriptors.forget_kernel();
             self.leave_poller_to_parent();
         }
         while let Some(id) = self.table.first() {
             // Cannot fail: the id was just found.
             let _ = self.close(id);
         }
-        let undelivered = self.turn.posts.drain(..).chain(self.deferred.drain(..));
+        let undelivered = self.turn.take_posts().into_iter().chain(self.deferred.drain(..));
         self.releases.extend(undelivered.map(Release::Post));
         if let Some(slow) = self.slow.take() {
             self.releases.push_back(Release::Handle(Id::NONE, slow.user));
@@ -284,7 +291,7 @@ impl<S: Sink> Core<S> {
     pub(super) fn has_work(&self) -> bool {
         !self.deferred.is_empty()
             || !self.releases.is_empty()
-            || !self.turn.posts.is_empty()
+            || self.turn.has_posts()
             || self.descriptors.has_casualties()
     }
 

@@ -13,6 +13,8 @@ impl<S: Sink> EventLoop<S> {
     pub fn hook_open(&self, kind: HookKind, user: S::User, referenced: bool) -> Result<Id> {
         let mut core = self.core()?;
         core.hooks[kind as usize].try_reserve(1)?;
+        let of_this_kind = core.hooks[kind as usize].len() + 1;
+        core.turn.reserve(of_this_kind, 0, 0)?;
         let id = core.reserve(user, referenced)?;
         core.entry(id)?.slot = Slot::Hook(kind);
         core.hooks[kind as usize].push(id);
@@ -29,6 +31,8 @@ impl<S: Sink> EventLoop<S> {
         let kind = core.hook(id)?;
         if !core.hooks[kind as usize].contains(&id) {
             core.hooks[kind as usize].try_reserve(1)?;
+            let of_this_kind = core.hooks[kind as usize].len() + 1;
+            core.turn.reserve(of_this_kind, 0, 0)?;
             core.hooks[kind as usize].push(id);
         }
         core.set_active(id, true);
@@ -64,7 +68,10 @@ impl<S: Sink> EventLoop<S> {
     /// [`Error::NO_MEMORY`], [`Error::LIMIT`], [`Error::FORKED`], [`Error::PANIC`].
     pub fn async_open(&self, user: S::User, referenced: bool) -> Result<Id> {
         let mut core = self.core()?;
+        let at_most = core.asyncs_open + 1;
+        core.turn.reserve(0, at_most, 0)?;
         let id = core.reserve(user, referenced)?;
+        core.asyncs_open = at_most;
         core.entry(id)?.slot = Slot::Async;
         core.asyncs.open(id);
         core.set_active(id, true);

@@ -18,6 +18,8 @@ impl<S: Sink> EventLoop<S> {
         }
         let mut core = self.core()?;
         core.signals.try_reserve(1)?;
+        let watchers = core.signals.len() + 1;
+        core.turn.reserve(0, 0, watchers)?;
         let id = core.reserve(user, referenced)?;
         if !core.signals.iter().any(|(other, _)| *other == signum) {
             if let Err(error) = signal::subscribe(core.id.tag(), signum) {

@@ -39,7 +39,7 @@ impl<S: Sink> EventLoop<S> {
     /// [`Error::FORKED`], [`Error::PANIC`].
     pub fn stats(&self) -> Result<Stats> {
         let core = self.core()?;
-        let queued = self.inbox.len() + core.deferred.len() + core.turn.posts.len();
+        let queued = self.inbox.len() + core.deferred.len() + core.turn.post_count();
         Ok(Stats {
             open_handles: core.table.len() as u64,
             active_handles: core.active as u64,

@@ -42,7 +42,7 @@ pub(super) struct Turn<S: Sink> {
     regular_done: bool,
     tell: Vec<(Id, u32)>,
     next_tell: usize,
-    pub(super) posts: VecDeque<S::Post>,
+    posts: VecDeque<S::Post>,
     inbox_batch: Vec<S::Post>,
     asyncs: Vec<Id>,
     next_async: usize,
@@ -91,6 +91,28 @@ impl<S: Sink> Turn<S> {
     /// A run begins: the time since the last one was nobody's. (A batch loop's caller works between its turns.)
     pub(super) fn run_begins(&mut self) {
         self.busy_since_ns = None;
+    }
+
+    /// Takes the posts that have not had their turn.
+    pub(super) fn take_posts(&mut self) -> Vec<S::Post> {
+        self.posts.drain(..).chain(self.inbox_batch.drain(..)).collect()
+    }
+
+    /// Whether posts wait for their turn.
+    pub(super) fn has_posts(&self) -> bool {
+        !self.posts.is_empty() || !self.inbox_batch.is_empty()
+    }
+
+    /// How many.
+    pub(super) fn post_count(&self) -> usize {
+        self.posts.len() + self.inbox_batch.len()
+    }
+
+    /// Takes now what a turn with one more hook, async handle or signal watcher may need.
+    pub(super) fn reserve(&mut self, hooks: usize, asyncs: usize, signals: usize) -> Result<()> {
+        self.hooks.try_reserve(hooks.saturating_sub(self.hooks.len()))?;
+        self.asyncs.try_reserve(asyncs.saturating_sub(self.asyncs.len()))?;
+        Ok(self.signals.try_reserve(signals.saturating_sub(self.signals.len()))?)
     }
 
     /// In a forked child: what the kernel reported belongs to the parent.
@@ -155,8 +177,7 @@ impl<S: Sink> Core<S> {
             Stage::Begin => {
                 self.stats.turns += 1;
                 self.turn.woken = false;
-                let deferred = self.deferred.drain(..);
-                self.turn.posts.extend(deferred);
+                queue(&mut self.turn.posts, &mut self.deferred);
                 self.enter_hooks(HookKind::Idle)
             }
             Stage::Hooks(HookKind::Idle) => self.enter_hooks(HookKind::Prepare),
@@ -228,8 +249,10 @@ impl<S: Sink> Core<S> {
             self.wall_timers.begin_expiry(self.turn.wall_now_ns);
         }
         self.stats.lag_ns = if self.timers.armed_count() > 0 { 0 } else { self.stats.lag_ns };
-        inbox.take(&mut self.turn.inbox_batch);
-        self.turn.posts.extend(self.turn.inbox_batch.drain(..));
+        if self.turn.inbox_batch.is_empty() {
+            inbox.take(&mut self.turn.inbox_batch);
+        }
+        queue(&mut self.turn.posts, &mut self.turn.inbox_batch);
         self.turn.woken = claim.take_wake();
         self.turn.asyncs.clear();
         self.asyncs.take(self.id.tag(), &mut self.turn.asyncs);
@@ -428,5 +451,12 @@ impl<S: Sink> Core<S> {
         self.watch_wall_clock_again()?;
         self.descriptors.move_to(&self.poller);
         Ok(())
+    }
+}
+
+/// Moves everything to the end of the queue; nothing is lost when there is no memory: it stays for the next turn.
+fn queue<P>(to: &mut VecDeque<P>, from: &mut Vec<P>) {
+    if to.try_reserve(from.len()).is_ok() {
+        to.extend(from.drain(..));
     }
 }

@@ -441,6 +441,16 @@ impl Descriptors {
         if self.casualties.is_empty() { None } else { Some(self.casualties.remove(0)) }
     }
 
+    /// In a forked child that gives everything up: the registrations are the parent's.
+    pub fn forget_kernel(&mut self) {
+        let all: Vec<Id> = self.table.iter().map(|(id, _)| id).collect();
+        for id in all {
+            if let Some(descriptor) = self.table.get_mut(id) {
+                descriptor.kernel = Kernel::Absent;
+            }
+        }
+    }
+
     /// Registers everything again with a new poller object.
     pub fn move_to(&mut self, poller: &Poller) {
         let live: Vec<Id> = self.table.iter().filter(|(_, one)| !one.dead).map(|(id, _)| id).collect();
