@@ -115,7 +115,7 @@ typedef void (*tg_release_cb)(void *user);
 #define TG_EBUSY (-4016)
 
 /**
- * The name of a code: "TG_EINVAL", "EPERM" for a negated errno, "TG_OK" for 0 and above, "TG_UNKNOWN" for anything else.
+ * The name of a code: "TG_EINVAL", "EPERM" for -EPERM, "TG_OK" for 0, "TG_UNKNOWN" for anything else.
  *
  * Thread: any.
  * Callable from callbacks: yes.
@@ -440,7 +440,7 @@ TG_API int tg_loop_dump(tg_loop loop,
  *
  * Thread: the loop's.
  * Callable from callbacks: not of the same loop.
- * Errors: TG_EBUSY (it is running), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EPANIC.
+ * Errors: TG_EBUSY (it is running), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
  */
 TG_API int tg_loop_detach(tg_loop loop);
 

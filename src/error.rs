@@ -29,7 +29,7 @@ pub(crate) fn remember(words: std::fmt::Arguments<'_>) {
     });
 }
 
-/// The name of a code: "TG_EINVAL", "EPERM" for a negated errno, "TG_OK" for 0 and above, "TG_UNKNOWN" for anything else.
+/// The name of a code: "TG_EINVAL", "EPERM" for -EPERM, "TG_OK" for 0, "TG_UNKNOWN" for anything else.
 ///
 /// Thread: any.
 /// Callable from callbacks: yes.
@@ -65,7 +65,6 @@ pub extern "C" fn tg_last_error() -> *const c_char {
 
 mod names {
     use super::{ERROR_TABLE, c_int};
-    use std::collections::HashMap;
     use std::ffi::{CStr, CString};
     use std::sync::OnceLock;
 
@@ -74,18 +73,25 @@ mod names {
         text: CString,
     }
 
-    /// Codes of ours, and of the operating system, which go up to the largest errno of any system we know.
-    fn rows() -> &'static HashMap<c_int, Row> {
+    /// Codes of ours, and of the operating system, in order. The system's go up to the largest errno of any system we know.
+    fn rows() -> &'static [(c_int, Row)] {
         const LARGEST_ERRNO: i32 = 4000;
-        static ROWS: OnceLock<HashMap<c_int, Row>> = OnceLock::new();
+        static ROWS: OnceLock<Vec<(c_int, Row)>> = OnceLock::new();
         ROWS.get_or_init(|| {
             let ours = ERROR_TABLE.iter().map(|(code, name, text)| (*code, row(name, text)));
             let system = (1..LARGEST_ERRNO).filter_map(|errno| {
                 let name = errno_name(errno)?;
                 Some((-errno, row(name, &system_text(errno))))
             });
-            ours.chain(system).collect()
+            let mut rows: Vec<_> = ours.chain(system).collect();
+            rows.sort_by_key(|row| row.0);
+            rows
         })
+    }
+
+    fn find(code: c_int) -> Option<&'static Row> {
+        let rows = rows();
+        rows.binary_search_by_key(&code, |row| row.0).ok().map(|index| &rows[index].1)
     }
 
     fn row(name: &str, text: &str) -> Row {
@@ -99,17 +105,17 @@ mod names {
     }
 
     pub(super) fn name(code: c_int) -> &'static CStr {
-        match rows().get(&code) {
+        match find(code) {
             Some(row) => &row.name,
-            None if code >= 0 => c"TG_OK",
+            None if code == 0 => c"TG_OK",
             None => c"TG_UNKNOWN",
         }
     }
 
     pub(super) fn text(code: c_int) -> &'static CStr {
-        match rows().get(&code) {
+        match find(code) {
             Some(row) => &row.text,
-            None if code >= 0 => c"success",
+            None if code == 0 => c"success",
             None => c"not a code of this library or of the system",
         }
     }

@@ -413,7 +413,7 @@ pub unsafe extern "C" fn tg_loop_dump(loop_: tg_loop, buffer: *mut c_char, capac
 ///
 /// Thread: the loop's.
 /// Callable from callbacks: not of the same loop.
-/// Errors: TG_EBUSY (it is running), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EPANIC.
+/// Errors: TG_EBUSY (it is running), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_loop_detach(loop_: tg_loop) -> c_int {
     guard!(tg_loop_detach(loop_), registry::detach(loop_))

@@ -271,10 +271,13 @@ pub(crate) fn reopened(raw: u64) {
 /// As [`find_loop`]; [`Error::BUSY`] while it runs.
 pub(crate) fn detach(raw: u64) -> Result<()> {
     let found = find_loop(raw)?;
+    let entry = entry_of(Id::from_raw(raw))?;
+    if is_forked(entry) {
+        return Err(Error::FORKED);
+    }
     if on_loop!(found, event_loop => event_loop.is_running()) {
         return Err(Error::BUSY);
     }
-    let entry = entry_of(Id::from_raw(raw))?;
     annotate::happens_before(&raw const *entry as usize);
     entry.owner.store(NOBODY, Ordering::Release);
     Ok(())

@@ -99,6 +99,7 @@ impl<S: Sink> EventLoop<S> {
     /// As [`EventLoop::run`].
     pub fn run_turn(&self, longest_wait_ns: i64) -> Result<()> {
         let running = Running::begin(self)?;
+        self.core()?.turn.waits_for_nothing = true;
         running.0.turn(longest_wait_ns)
     }
 
@@ -127,6 +128,7 @@ impl<S: Sink> EventLoop<S> {
 
     fn ended(&self) -> Result<bool> {
         self.claim.take_stop();
+        self.core()?.run_ends();
         self.is_alive()
     }
 

@@ -53,6 +53,8 @@ pub(super) struct Turn<S: Sink> {
     busy_since_ns: Option<i64>,
     /// Somebody asked for the wait to end.
     pub(super) woken: bool,
+    /// Waits although nothing keeps the loop alive.
+    pub(super) waits_for_nothing: bool,
 }
 
 /// What the caller has to do before it comes back.
@@ -85,12 +87,14 @@ impl<S: Sink> Turn<S> {
             wall_now_ns: 0,
             busy_since_ns: None,
             woken: false,
+            waits_for_nothing: false,
         })
     }
 
     /// A run begins: the time since the last one was nobody's. (A batch loop's caller works between its turns.)
     pub(super) fn run_begins(&mut self) {
         self.busy_since_ns = None;
+        self.waits_for_nothing = false;
     }
 
     /// Takes the posts that have not had their turn.
@@ -214,11 +218,20 @@ impl<S: Sink> Core<S> {
         None
     }
 
+    /// A run ends: what it has done since its last wait counts as well.
+    pub(super) fn run_ends(&mut self) {
+        if let Some(since) = self.turn.busy_since_ns.take() {
+            self.stats.busy_ns += self.clock.monotonic_ns() - since;
+        }
+    }
+
     fn wait(&mut self, claim: &Claim, inbox: &Inbox<S::Post>, longest_wait_ns: i64) -> Result<()> {
         self.descriptors.flush(&self.poller);
         let before = self.clock.monotonic_ns();
         self.stats.busy_ns += self.turn.busy_since_ns.take().map_or(0, |since| before - since);
-        let mut timeout = self.time_to_next(before, longest_wait_ns);
+        // A hook may just have stopped the last thing that could end the wait.
+        let pointless = !self.turn.waits_for_nothing && !self.is_alive() && !inbox.pending();
+        let mut timeout = if pointless { 0 } else { self.time_to_next(before, longest_wait_ns) };
         if timeout != 0 {
             claim.arm();
             if self.outside_work(claim, inbox) {
