@@ -39,6 +39,7 @@ impl Readiness {
     /// What a watcher with this interest is told; 0: nothing.
     ///
     /// A hang-up or an error makes every direction asked for ready, so that the next read or write finds it.
+    #[inline]
     pub fn for_interest(self, interest: u32) -> u32 {
         if interest == 0 {
             return 0;

@@ -100,7 +100,6 @@ pub(super) enum Release<S: Sink> {
 
 /// The slow-callback hook.
 pub(super) struct SlowHook<U> {
-    pub(super) threshold_ns: i64,
     pub(super) user: U,
 }
 

@@ -30,11 +30,16 @@ impl<S: Sink> EventLoop<S> {
     }
 
     /// Calls, and reports it if it was slow and somebody wants to know.
+    #[inline]
     fn watched(&self, id: Id, call: impl FnOnce()) {
-        let threshold_ns = self.core.borrow().slow.as_ref().map_or(0, |slow| slow.threshold_ns);
-        if threshold_ns == 0 {
-            return call();
+        match self.slow_after_ns.get() {
+            0 => call(),
+            threshold_ns => self.timed(id, threshold_ns, call),
         }
+    }
+
+    #[cold]
+    fn timed(&self, id: Id, threshold_ns: i64, call: impl FnOnce()) {
         let before = clock::monotonic_ns();
         call();
         let duration_ns = clock::monotonic_ns() - before;

@@ -111,6 +111,8 @@ pub struct EventLoop<S: Sink> {
     running: Cell<bool>,
     poisoned: Cell<bool>,
     max_posts: u32,
+    /// From which duration on a callback is reported; 0: none is, and nobody looks at the clock.
+    slow_after_ns: Cell<i64>,
 }
 
 impl<S: Sink> EventLoop<S> {
@@ -136,6 +138,7 @@ impl<S: Sink> EventLoop<S> {
             running: Cell::new(false),
             poisoned: Cell::new(false),
             max_posts,
+            slow_after_ns: Cell::new(0),
         })
     }
 

@@ -68,7 +68,8 @@ impl<S: Sink> EventLoop<S> {
         let mut core = self.core()?;
         let room = core.table.len() + 1;
         core.releases.try_reserve(room)?;
-        let fresh = hook.map(|(threshold_ns, user)| SlowHook { threshold_ns, user });
+        self.slow_after_ns.set(hook.as_ref().map_or(0, |hook| hook.0));
+        let fresh = hook.map(|(_, user)| SlowHook { user });
         if let Some(before) = std::mem::replace(&mut core.slow, fresh) {
             core.releases.push_back(Release::Handle(Id::NONE, before.user));
         }

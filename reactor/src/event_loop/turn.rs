@@ -10,7 +10,7 @@ use crate::base::id::Id;
 use crate::base::interest::{ERROR, HANGUP};
 use crate::base::timers::Due;
 use crate::io::descriptors::Known;
-use crate::sys::poller::{Poller, ReadyList, WAKE_KEY};
+use crate::sys::poller::{Poller, Ready, ReadyList, WAKE_KEY};
 use crate::sys::port::Claim;
 use crate::sys::signal;
 use std::collections::VecDeque;
@@ -187,6 +187,7 @@ impl<S: Sink> Core<S> {
             Stage::Hooks(HookKind::Idle) => self.enter_hooks(HookKind::Prepare),
             Stage::Hooks(HookKind::Prepare) => Stage::Wait,
             Stage::Hooks(HookKind::Check) => Stage::Releases,
+            Stage::Timers if self.wall_timers.armed_count() == 0 => Stage::Posts,
             Stage::Timers => Stage::WallTimers,
             Stage::WallTimers => Stage::Posts,
             Stage::Asyncs => Stage::Signals,
@@ -204,8 +205,10 @@ impl<S: Sink> Core<S> {
 
     /// Those started by now are called; what they start is called in the next turn.
     fn enter_hooks(&mut self, kind: HookKind) -> Stage {
-        let Turn { hooks, .. } = &mut self.turn;
-        hooks.extend(&self.hooks[kind as usize]);
+        let started = &self.hooks[kind as usize];
+        if !started.is_empty() {
+            self.turn.hooks.extend(started);
+        }
         Stage::Hooks(kind)
     }
 
@@ -392,47 +395,73 @@ impl<S: Sink> Core<S> {
         loop {
             while let Some((id, bits)) = self.turn.tell.get(self.turn.next_tell).copied() {
                 self.turn.next_tell += 1;
-                if let Some(event) = self.io_event(id, bits) {
-                    return self.delivery(id, event);
+                if let Some(told) = self.tell_io(id, bits) {
+                    return Some(told);
                 }
             }
-            self.turn.tell.clear();
-            self.turn.next_tell = 0;
-            if !self.next_ready() {
-                return None;
+            let Some(ready) = self.turn.ready.get(self.turn.next_ready) else {
+                if self.turn.regular_done {
+                    return None;
+                }
+                self.turn.regular_done = true;
+                self.clear_tell();
+                self.descriptors.regular_events(&mut self.turn.tell);
+                continue;
+            };
+            self.turn.next_ready += 1;
+            if let Some((id, bits)) = self.what_is_ready(ready) {
+                if let Some(told) = self.tell_io(id, bits) {
+                    return Some(told);
+                }
             }
         }
     }
 
-    /// Lists whom the next thing that is ready concerns; false when there is none left.
-    fn next_ready(&mut self) -> bool {
-        let Some(ready) = self.turn.ready.get(self.turn.next_ready) else {
-            if !self.turn.regular_done {
-                self.turn.regular_done = true;
-                self.descriptors.regular_events(&mut self.turn.tell);
-                return true;
-            }
-            return false;
-        };
-        self.turn.next_ready += 1;
+    fn clear_tell(&mut self) {
+        self.turn.tell.clear();
+        self.turn.next_tell = 0;
+    }
+
+    /// The one watcher that it concerns; if there are several they are listed.
+    #[inline]
+    fn what_is_ready(&mut self, ready: Ready) -> Option<(Id, u32)> {
         match ready.key {
             WAKE_KEY => self.waker.woken(),
             WALL_KEY => self.wall_clock_was_set(),
             _ => {
-                let known = self.descriptors.event(&self.poller, ready, &mut self.turn.tell);
-                self.turn.zombie |= known == Known::Zombie;
+                if !self.turn.tell.is_empty() {
+                    self.clear_tell();
+                }
+                match self.descriptors.event(&self.poller, ready, &mut self.turn.tell) {
+                    Known::One(id, bits) => return Some((id, bits)),
+                    Known::Zombie => self.turn.zombie = true,
+                    Known::Yes | Known::Closed => {}
+                }
             }
         }
-        true
+        None
     }
 
     /// What the watcher is told, as it is now: callbacks before may have changed its mind.
-    fn io_event(&mut self, id: Id, bits: u32) -> Option<Event> {
-        let Some(Slot::Io(io)) = self.table.get_mut(id).map(|entry| &mut entry.slot) else { return None };
+    #[inline]
+    fn tell_io(&mut self, id: Id, bits: u32) -> Option<(Id, S::User, Event)> {
+        let entry = self.table.get_mut(id)?;
+        let Slot::Io(io) = &mut entry.slot else { return None };
         let ready = bits & (io.interest | ERROR | HANGUP);
         if io.interest == 0 || ready == 0 {
             return None;
         }
+        let told = (id, entry.user.clone(), Event::Io { ready, status: 0 });
+        self.stats.events += 1;
+        if io.oneshot || io.timeout.is_some() {
+            self.io_was_told(id);
+        }
+        Some(told)
+    }
+
+    /// A oneshot is stopped, and a timeout begins anew.
+    fn io_was_told(&mut self, id: Id) {
+        let Some(Slot::Io(io)) = self.table.get_mut(id).map(|entry| &mut entry.slot) else { return };
         let (timeout, oneshot) = (io.running_timeout(), io.oneshot);
         if oneshot {
             io.interest = 0;
@@ -443,7 +472,6 @@ impl<S: Sink> Core<S> {
             Some((timer, after_ns)) => self.timers.push_back(timer, after_ns),
             None => {}
         }
-        Some(Event::Io { ready, status: 0 })
     }
 
     fn wall_clock_was_set(&mut self) {
@@ -469,7 +497,7 @@ impl<S: Sink> Core<S> {
 
 /// Moves everything to the end of the queue; nothing is lost when there is no memory: it stays for the next turn.
 fn queue<P>(to: &mut VecDeque<P>, from: &mut Vec<P>) {
-    if to.try_reserve(from.len()).is_ok() {
+    if !from.is_empty() && to.try_reserve(from.len()).is_ok() {
         to.extend(from.drain(..));
     }
 }

@@ -28,6 +28,8 @@ pub struct Casualty {
 /// What an event from the poller turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Known {
+    /// Of a descriptor with one watcher: whom to tell, and with what bits.
+    One(Id, u32),
     /// Of a descriptor that is watched; the watchers to tell were listed.
     Yes,
     /// Of one that was closed since the wait.
@@ -121,6 +123,12 @@ impl Descriptor {
 
     fn registration(&self, id: Id, interest: u32) -> Registration {
         Registration { key: id.raw(), interest, mode: self.mode, without_urgent: self.without_urgent }
+    }
+
+    /// Nothing out of the ordinary: what nearly every event finds.
+    #[inline]
+    fn is_plain(&self) -> bool {
+        !self.dead && self.others.is_none() && self.mode != Mode::Oneshot
     }
 
     fn reports_by_itself(&self) -> bool {
@@ -383,6 +391,12 @@ impl Descriptors {
         let Some(descriptor) = self.table.get_mut(id) else {
             return if self.removed_since_wait { Known::Closed } else { Known::Zombie };
         };
+        if descriptor.is_plain() {
+            let bits = ready.readiness.for_interest(descriptor.first.interest);
+            if ready.readiness.bits & interest::PRIORITY & !descriptor.first.interest == 0 {
+                return if bits == 0 { Known::Yes } else { Known::One(descriptor.first.id, bits) };
+            }
+        }
         if descriptor.dead {
             return Known::Zombie;
         }

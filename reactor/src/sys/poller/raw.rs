@@ -37,22 +37,20 @@ fn mask(how: Registration) -> u32 {
     mask as u32
 }
 
+/// Our bits have the kernel's values.
+const _: () = assert!(
+    interest::READ == libc::EPOLLIN as u32
+        && interest::PRIORITY == libc::EPOLLPRI as u32
+        && interest::WRITE == libc::EPOLLOUT as u32
+        && interest::ERROR == libc::EPOLLERR as u32
+        && interest::HANGUP == libc::EPOLLHUP as u32
+);
+
 /// What an event of the kernel says in our terms.
 #[cfg_attr(feature = "portable-wait", allow(dead_code))]
+#[inline]
 pub(super) fn ready(event: &libc::epoll_event) -> Ready {
-    let (events, key) = (event.events as i32, event.u64);
-    let pairs = [
-        (libc::EPOLLIN, interest::READ),
-        (libc::EPOLLPRI, interest::PRIORITY),
-        (libc::EPOLLOUT, interest::WRITE),
-        (libc::EPOLLERR, interest::ERROR),
-        (libc::EPOLLHUP, interest::HANGUP),
-    ];
-    let mut bits = 0;
-    for (flag, bit) in pairs {
-        if events & flag != 0 {
-            bits |= bit;
-        }
-    }
-    Ready { key, readiness: Readiness { bits, half_closed: events & libc::EPOLLRDHUP != 0 } }
+    let (events, key) = (event.events, event.u64);
+    let bits = events & (interest::INTERESTS | interest::ERROR);
+    Ready { key, readiness: Readiness { bits, half_closed: events & libc::EPOLLRDHUP as u32 != 0 } }
 }
