@@ -164,8 +164,15 @@ mod header {
         let part = |name: &str| std::env::var(format!("CARGO_PKG_VERSION_{name}")).expect("cargo sets it");
         let (major, minor, patch) = (part("MAJOR"), part("MINOR"), part("PATCH"));
         format!(
-            "#define TG_VERSION_MAJOR {major}\n#define TG_VERSION_MINOR {minor}\n#define TG_VERSION_PATCH {patch}\n\
+            "/** The header's version: the part that changes when programs must be changed. */\n\
+             #define TG_VERSION_MAJOR {major}\n\
+             /** The part that changes when something is added. */\n\
+             #define TG_VERSION_MINOR {minor}\n\
+             /** The part that changes when something is mended. */\n\
+             #define TG_VERSION_PATCH {patch}\n\
+             /** The header's version as a text; tg_version() is the library's. */\n\
              #define TG_VERSION \"{major}.{minor}.{patch}\"\n\
+             /** The header's version as a number that grows; tg_version_number() is the library's. */\n\
              #define TG_VERSION_NUMBER ((TG_VERSION_MAJOR << 16) | (TG_VERSION_MINOR << 8) | TG_VERSION_PATCH)"
         )
     }

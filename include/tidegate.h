@@ -37,10 +37,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/** The header's version: the part that changes when programs must be changed. */
 #define TG_VERSION_MAJOR 0
+/** The part that changes when something is added. */
 #define TG_VERSION_MINOR 1
+/** The part that changes when something is mended. */
 #define TG_VERSION_PATCH 0
+/** The header's version as a text; tg_version() is the library's. */
 #define TG_VERSION "0.1.0"
+/** The header's version as a number that grows; tg_version_number() is the library's. */
 #define TG_VERSION_NUMBER ((TG_VERSION_MAJOR << 16) | (TG_VERSION_MINOR << 8) | TG_VERSION_PATCH)
 
 /* TG_STATIC: for programs that link the static library on Windows. */

@@ -18,6 +18,7 @@ mod inbox;
 mod io;
 mod limits;
 mod nest;
+mod ready;
 mod run;
 mod signal;
 mod stats;

@@ -1,12 +1,12 @@
 //! The epoll shape without callbacks: register, wait into an array. Every call may come from any thread.
 
-use super::super::base::error::{Error, Result};
-use super::super::base::id::Id;
-use super::super::base::interest::{self, Mode, Readiness};
-use super::super::base::table::Table;
-use super::super::sys::lock::Lock;
-use super::super::sys::poller::{Poller as Object, Ready, ReadyList, Registration, WAKE_KEY, Waker};
-use super::super::sys::{Fd, clock, fork};
+use crate::base::error::{Error, Result};
+use crate::base::id::Id;
+use crate::base::interest::{self, Mode, Readiness};
+use crate::base::table::Table;
+use crate::sys::lock::Lock;
+use crate::sys::poller::{Poller as Object, Ready, ReadyList, Registration, WAKE_KEY, Waker};
+use crate::sys::{Fd, clock, fork};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 

@@ -5,12 +5,15 @@
 //! is the only way to learn that a number now means another file than the one we knew (the kernel drops a closed
 //! descriptor without a word).
 
-use super::super::base::error::{Error, Result};
-use super::super::base::id::Id;
-use super::super::base::interest::{self, Mode, Readiness};
-use super::super::base::table::Table;
-use super::super::sys::Fd;
-use super::super::sys::poller::{Poller, Ready, Registration};
+mod descriptor;
+
+use crate::base::error::{Error, Result};
+use crate::base::id::Id;
+use crate::base::interest::{self, Mode, Readiness};
+use crate::base::table::Table;
+use crate::sys::Fd;
+use crate::sys::poller::{Poller, Ready, Registration};
+use descriptor::{Descriptor, Kernel, Watcher};
 use std::collections::HashMap;
 
 /// The mark of descriptor ids, which serve as keys at the poller.
@@ -47,93 +50,6 @@ pub struct Descriptors {
     casualties: Vec<Casualty>,
     watchers: usize,
     removed_since_wait: bool,
-}
-
-struct Descriptor {
-    fd: Fd,
-    mode: Mode,
-    kernel: Kernel,
-    /// epoll refuses it; it is ready whenever anyone wants it to be.
-    regular: bool,
-    /// A regular file in a mode other than level has something to report (since it was opened or its interest set).
-    fresh: bool,
-    without_urgent: bool,
-    dirty: bool,
-    /// The number does not mean this descriptor any more.
-    dead: bool,
-    /// In opening order. Nearly always there is one, and then it is here, in the same cache line.
-    first: Watcher,
-    others: Option<Box<Others>>,
-}
-
-/// Watchers after the first.
-#[derive(Default)]
-struct Others(Vec<Watcher>);
-
-#[derive(Clone, Copy)]
-struct Watcher {
-    /// [`Id::NONE`] when it has left.
-    id: Id,
-    interest: u32,
-}
-
-/// What the kernel holds for a descriptor.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Kernel {
-    Absent,
-    Present(u32),
-    /// Oneshot that has reported: registered, silent, to be modified.
-    Spent,
-}
-
-impl Descriptor {
-    fn union(&self) -> u32 {
-        let others = self.others.iter().flat_map(|others| &others.0);
-        others.fold(self.first.interest, |all, watcher| all | watcher.interest)
-    }
-
-    fn watchers_mut(&mut self) -> impl Iterator<Item = &mut Watcher> {
-        let others = self.others.iter_mut().flat_map(|others| &mut others.0);
-        std::iter::once(&mut self.first).chain(others).filter(|watcher| watcher.id != Id::NONE)
-    }
-
-    fn reserve(&mut self) -> Result<()> {
-        Ok(self.others.get_or_insert_default().0.try_reserve(1)?)
-    }
-
-    fn push(&mut self, watcher: Watcher) -> Result<()> {
-        self.reserve()?;
-        self.others.get_or_insert_default().0.push(watcher);
-        Ok(())
-    }
-
-    /// Takes a watcher out; whether it was the last one.
-    fn leave(&mut self, watcher: Id) -> bool {
-        let others = self.others.as_mut().map(|others| &mut others.0);
-        if self.first.id != watcher {
-            others.into_iter().for_each(|others| others.retain(|other| other.id != watcher));
-            return self.first.id == Id::NONE;
-        }
-        self.first = match others {
-            Some(others) if !others.is_empty() => others.remove(0),
-            _ => Watcher { id: Id::NONE, interest: 0 },
-        };
-        self.first.id == Id::NONE
-    }
-
-    fn registration(&self, id: Id, interest: u32) -> Registration {
-        Registration { key: id.raw(), interest, mode: self.mode, without_urgent: self.without_urgent }
-    }
-
-    /// Nothing out of the ordinary: what nearly every event finds.
-    #[inline]
-    fn is_plain(&self) -> bool {
-        !self.dead && self.others.is_none() && self.mode != Mode::Oneshot
-    }
-
-    fn reports_by_itself(&self) -> bool {
-        self.regular && self.union() != 0 && (self.mode == Mode::Level || self.fresh)
-    }
 }
 
 impl Descriptors {
@@ -488,15 +404,5 @@ fn add(poller: &Poller, fd: Fd, how: Registration) -> Result<Kernel> {
         Ok(()) => Ok(Kernel::Present(how.interest)),
         Err(error) if error.code() == -libc::EBADF => Err(Error::BAD_FD),
         Err(error) => Err(error),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Descriptor;
-
-    #[test]
-    fn a_descriptor_and_its_generation_fit_into_a_cache_line() {
-        assert!(size_of::<Descriptor>() <= 56, "{}", size_of::<Descriptor>());
     }
 }
