@@ -225,27 +225,29 @@ pub unsafe extern "C" fn tg_poller_wait(
 ) -> c_int {
     guard!(tg_poller_wait(poller, events, capacity, timeout_ns), {
         // SAFETY: the caller's promise.
-        unsafe { array_out(events, capacity) }.and_then(|events| {
+        unsafe { array_out(events.cast::<PollerEvent>(), capacity) }.and_then(|events| {
             if events.is_empty() || timeout_ns < -1 {
                 return Err(Error::invalid("there is no room for events, or the timeout is below -1"));
             }
             let waiter = find_poller(poller)?;
-            let mut found = [PollerEvent::default(); AT_ONCE];
             let room = events.len().min(AT_ONCE);
-            let count = match &waiter.kind {
-                Kind::Portable(portable) => portable.wait(&mut found[..room], timeout_ns)?,
-                Kind::Native(native) => native.wait(&mut found[..room], timeout_ns)?,
-            };
-            for (slot, event) in events.iter_mut().zip(&found[..count]) {
-                slot.write(tg_poller_event { data: event.data, ready: event.ready, reserved: 0 });
+            match &waiter.kind {
+                Kind::Portable(portable) => portable.wait(&mut events[..room], timeout_ns),
+                Kind::Native(native) => native.wait(&mut events[..room], timeout_ns),
             }
-            Ok(count)
         })
     })
 }
 
-/// Events that one wait takes at most: 16 KiB of stack.
+/// Events that one wait takes at most: 12 KiB of the kernel's structures.
 const AT_ONCE: usize = 1024;
+
+// The engine writes its events where the caller has room for ours.
+const _: () = assert!(
+    size_of::<tg_poller_event>() == size_of::<PollerEvent>()
+        && std::mem::offset_of!(tg_poller_event, data) == std::mem::offset_of!(PollerEvent, data)
+        && std::mem::offset_of!(tg_poller_event, ready) == std::mem::offset_of!(PollerEvent, ready)
+);
 
 /// Ends one wait, or the next one when none is going on; it returns 0 events if nothing else is ready.
 ///

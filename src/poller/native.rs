@@ -2,6 +2,7 @@
 
 use std::ffi::c_int;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use tidegate_reactor::io::poller::Room;
 use tidegate_reactor::sys::clock;
 use tidegate_reactor::sys::native::{Control, NativeEvent, NativePoller};
 use tidegate_reactor::sys::poller::Waker;
@@ -46,14 +47,12 @@ impl Native {
         self.poller.control(Control::Remove, fd, NativeEvent::default())
     }
 
-    pub(super) fn wait(&self, events: &mut [PollerEvent], timeout_ns: i64) -> Result<usize> {
+    pub(super) fn wait(&self, events: &mut Room, timeout_ns: i64) -> Result<usize> {
         let deadline = (timeout_ns >= 0).then(|| clock::monotonic_ns().saturating_add(timeout_ns));
-        let mut found = [NativeEvent::default(); super::AT_ONCE];
-        let room = events.len();
         loop {
             let rest = deadline.map_or(-1, |deadline| deadline.saturating_sub(clock::monotonic_ns()).max(0));
             self.waits.fetch_add(1, Ordering::Relaxed);
-            let count = match self.poller.wait(&mut found[..room], rest) {
+            let (told, woken) = match self.wait_once(events, rest) {
                 Err(error) if error.code() == -libc::EINTR && !self.interruptible => continue,
                 waited => waited?,
             };
@@ -61,12 +60,24 @@ impl Native {
                 self.ring();
                 return Err(Error::STALE);
             }
-            let woken = found[..count].iter().any(|event| event.data == WAKE && self.waker.is_some());
-            let told = copy(&found[..count], events, self.waker.is_some());
             if told > 0 || woken || rest == 0 {
                 return Ok(told);
             }
         }
+    }
+
+    /// How many events were written, and whether the waker's was among those found.
+    fn wait_once(&self, events: &mut Room, timeout_ns: i64) -> Result<(usize, bool)> {
+        let (mut told, mut woken, room) = (0, false, events.len());
+        self.poller.wait(room, timeout_ns, |event| {
+            if event.data == WAKE && self.waker.is_some() {
+                woken = true;
+            } else if let Some(slot) = events.get_mut(told) {
+                slot.write(PollerEvent::new(event.data, event.events));
+                told += 1;
+            }
+        })?;
+        Ok((told, woken))
     }
 
     pub(super) fn wake(&self) -> Result<()> {
@@ -102,15 +113,4 @@ fn check(mode: u32, data: u64) -> Result<()> {
         return Err(Error::invalid("a native poller's mode is part of its mask"));
     }
     if data == WAKE { Err(Error::invalid("the data may not be all ones")) } else { Ok(()) }
-}
-
-/// Everything but the waker's event.
-fn copy(found: &[NativeEvent], events: &mut [PollerEvent], has_waker: bool) -> usize {
-    let told = found.iter().filter(|event| !(has_waker && event.data == WAKE));
-    let mut count = 0;
-    for (slot, event) in events.iter_mut().zip(told) {
-        *slot = PollerEvent { data: event.data, ready: event.events };
-        count += 1;
-    }
-    count
 }

@@ -56,7 +56,7 @@ impl<P> Registry<P> {
 
 /// Visits the loop of that id.
 fn enter_loop(id: Id) -> Result<crate::sys::port::Visit> {
-    if id.operation() != 0 {
+    if id.operation() != 0 || id == Id::NONE {
         return Err(Error::STALE);
     }
     if id.index() != OWNER_INDEX {

@@ -8,18 +8,32 @@ use crate::sys::lock::Lock;
 use crate::sys::poller::{Poller as Object, Ready, ReadyList, Registration, WAKE_KEY, Waker};
 use crate::sys::{Fd, clock, fork};
 use std::collections::HashMap;
+use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 const OPERATION: u8 = 2;
 
 /// One descriptor that is ready.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
 pub struct PollerEvent {
     /// What was given when it was added.
     pub data: u64,
     /// The bits that were asked for and are ready, and ERROR and HANGUP unasked.
     pub ready: u32,
+    /// 0.
+    pub reserved: u32,
 }
+
+impl PollerEvent {
+    /// That much is ready.
+    pub const fn new(data: u64, ready: u32) -> PollerEvent {
+        PollerEvent { data, ready, reserved: 0 }
+    }
+}
+
+/// Where a wait writes what it has found: memory that need not be initialised.
+pub type Room = [MaybeUninit<PollerEvent>];
 
 /// How a poller behaves.
 #[derive(Clone, Copy, Debug, Default)]
@@ -211,7 +225,7 @@ impl Poller {
     ///
     /// # Errors
     /// EINTR when interruptible; [`Error::STALE`] when it is shut meanwhile; [`Error::NO_MEMORY`].
-    pub fn wait(&self, events: &mut [PollerEvent], timeout_ns: i64) -> Result<usize> {
+    pub fn wait(&self, events: &mut Room, timeout_ns: i64) -> Result<usize> {
         let deadline = (timeout_ns >= 0).then(|| clock::monotonic_ns().saturating_add(timeout_ns));
         let (capacity, mut list) = self.borrow_list(events.len())?;
         let outcome = self.wait_until(&mut list, events, deadline);
@@ -230,7 +244,7 @@ impl Poller {
         Ok((capacity, ReadyList::with_capacity(capacity)?))
     }
 
-    fn wait_until(&self, list: &mut ReadyList, events: &mut [PollerEvent], deadline: Option<i64>) -> Result<usize> {
+    fn wait_until(&self, list: &mut ReadyList, events: &mut Room, deadline: Option<i64>) -> Result<usize> {
         loop {
             self.check()?;
             let rest = deadline.map_or(-1, |deadline| deadline.saturating_sub(clock::monotonic_ns()).max(0));
@@ -252,7 +266,7 @@ impl Poller {
         }
     }
 
-    fn collect(&self, list: &ReadyList, events: &mut [PollerEvent]) -> (usize, bool) {
+    fn collect(&self, list: &ReadyList, events: &mut Room) -> (usize, bool) {
         let mut state = self.state.lock();
         let mut woken = false;
         let mut out = events.iter_mut();
@@ -263,7 +277,7 @@ impl Poller {
                 woken = true;
             } else if let Some(event) = state.event(&self.object, ready) {
                 if let Some(slot) = out.next() {
-                    *slot = event;
+                    slot.write(event);
                     count += 1;
                 }
             }
@@ -329,7 +343,7 @@ impl State {
             }
         }
         let bits = ready.readiness.for_interest(entry.interest);
-        (bits != 0).then_some(PollerEvent { data: entry.data, ready: bits })
+        (bits != 0).then_some(PollerEvent::new(entry.data, bits))
     }
 
     fn any_regular_ready(&self) -> bool {
@@ -337,7 +351,7 @@ impl State {
     }
 
     /// Fills `out` from the regular files; each wait begins with another one, so that none is left out for ever.
-    fn regular_events(&mut self, mut out: std::slice::IterMut<'_, PollerEvent>) -> usize {
+    fn regular_events(&mut self, mut out: std::slice::IterMut<'_, MaybeUninit<PollerEvent>>) -> usize {
         if self.regular.is_empty() {
             return 0;
         }
@@ -348,7 +362,7 @@ impl State {
             let Some(entry) = self.entries.get_mut(*id).filter(|entry| entry.reports_by_itself()) else { continue };
             let Some(slot) = out.next() else { break };
             entry.fresh = false;
-            *slot = PollerEvent { data: entry.data, ready: readiness.for_interest(entry.interest) };
+            slot.write(PollerEvent::new(entry.data, readiness.for_interest(entry.interest)));
             count += 1;
         }
         count

@@ -56,9 +56,3 @@ pub(crate) fn count_wait() {
 pub(crate) fn errno() -> i32 {
     std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
 }
-
-/// The largest number of events that one wait asks the kernel for: 48 KiB of its structures.
-#[cfg(target_os = "linux")]
-pub(crate) fn poller_wait_room() -> usize {
-    4096
-}

@@ -74,22 +74,22 @@ impl NativePoller {
         if result < 0 { Err(Error::os(errno())) } else { Ok(()) }
     }
 
-    /// Waits at most `timeout_ns` (-1: for ever) and fills `events` from its start; how many were found.
+    /// Waits at most `timeout_ns` (-1: for ever) and tells of at most `room` events, in the kernel's order.
     ///
     /// # Errors
-    /// EINTR when a signal handler ran; EBADF, EINVAL when what was adopted is not an epoll descriptor.
-    pub fn wait(&self, events: &mut [NativeEvent], timeout_ns: i64) -> Result<usize> {
+    /// EINTR when a signal handler ran; EBADF, EINVAL when what was adopted is not an epoll descriptor;
+    /// [`Error::NO_MEMORY`].
+    pub fn wait(&self, room: usize, timeout_ns: i64, mut tell: impl FnMut(NativeEvent)) -> Result<()> {
         super::count_wait();
-        let room = events.len().min(super::poller_wait_room());
         let mut raw: Vec<libc::epoll_event> = Vec::new();
         raw.try_reserve_exact(room)?;
         let found = self.wait_raw(&mut raw, room, timeout_ns)?;
         // SAFETY: the kernel wrote `found` events, at most `room`.
         unsafe { raw.set_len(found) };
-        for (slot, event) in events.iter_mut().zip(&raw) {
-            *slot = NativeEvent { events: event.events, data: event.u64 };
+        for event in raw {
+            tell(NativeEvent { events: event.events, data: event.u64 });
         }
-        Ok(found)
+        Ok(())
     }
 
     fn wait_raw(&self, raw: &mut Vec<libc::epoll_event>, room: usize, timeout_ns: i64) -> Result<usize> {
