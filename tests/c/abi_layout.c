@@ -1,0 +1,186 @@
+/* The binary interface of 64-bit Unix in static assertions: sizes, offsets, flags, codes. */
+#include "harness.h"
+
+#define SIZE(type, bytes) _Static_assert(sizeof(type) == (bytes), #type " is " #bytes " bytes")
+#define AT(type, member, offset) \
+    _Static_assert(offsetof(type, member) == (offset), #type "." #member " is at " #offset)
+#define IS(name, value) _Static_assert((name) == (value), #name " is " #value)
+
+SIZE(tg_fd, 4);
+SIZE(tg_handle, 8);
+SIZE(tg_loop, 8);
+SIZE(tg_poller, 8);
+
+SIZE(tg_process_stats, 32);
+AT(tg_process_stats, live_loops, 8);
+AT(tg_process_stats, live_pollers, 16);
+AT(tg_process_stats, waits, 24);
+
+SIZE(tg_loop_options, 24);
+AT(tg_loop_options, flags, 8);
+AT(tg_loop_options, batch_records, 12);
+AT(tg_loop_options, batch_submissions, 16);
+AT(tg_loop_options, max_posts, 20);
+
+SIZE(tg_loop_stats, 96);
+AT(tg_loop_stats, turns, 8);
+AT(tg_loop_stats, events, 16);
+AT(tg_loop_stats, busy_ns, 24);
+AT(tg_loop_stats, idle_ns, 32);
+AT(tg_loop_stats, lag_ns, 40);
+AT(tg_loop_stats, max_lag_ns, 48);
+AT(tg_loop_stats, longest_callback_ns, 56);
+AT(tg_loop_stats, waits, 64);
+AT(tg_loop_stats, open_handles, 72);
+AT(tg_loop_stats, active_handles, 80);
+AT(tg_loop_stats, queued_posts, 88);
+
+SIZE(tg_handle_info, 40);
+AT(tg_handle_info, handle, 8);
+AT(tg_handle_info, kind, 16);
+AT(tg_handle_info, flags, 20);
+AT(tg_handle_info, value, 24);
+AT(tg_handle_info, interest, 32);
+
+SIZE(tg_io_options, 48);
+AT(tg_io_options, callback, 8);
+AT(tg_io_options, user, 16);
+AT(tg_io_options, release, 24);
+AT(tg_io_options, flags, 32);
+AT(tg_io_options, mode, 36);
+AT(tg_io_options, timeout_ns, 40);
+
+#define PLAIN_OPTIONS(type)      \
+    SIZE(type, 40);              \
+    AT(type, callback, 8);       \
+    AT(type, user, 16);          \
+    AT(type, release, 24);       \
+    AT(type, flags, 32);         \
+    AT(type, reserved, 36)
+PLAIN_OPTIONS(tg_timer_options);
+PLAIN_OPTIONS(tg_signal_options);
+PLAIN_OPTIONS(tg_async_options);
+PLAIN_OPTIONS(tg_hook_options);
+
+SIZE(tg_record, 32);
+AT(tg_record, handle, 0);
+AT(tg_record, user, 8);
+AT(tg_record, kind, 16);
+AT(tg_record, bits, 20);
+AT(tg_record, value, 24);
+
+SIZE(tg_submission, 40);
+AT(tg_submission, handle, 0);
+AT(tg_submission, user, 8);
+AT(tg_submission, a, 16);
+AT(tg_submission, b, 24);
+AT(tg_submission, op, 32);
+AT(tg_submission, reserved, 36);
+
+SIZE(tg_batch, 72);
+AT(tg_batch, size, 0);
+AT(tg_batch, record_size, 4);
+AT(tg_batch, submission_size, 8);
+AT(tg_batch, record_capacity, 12);
+AT(tg_batch, submission_capacity, 16);
+AT(tg_batch, flags, 20);
+AT(tg_batch, record_count, 24);
+AT(tg_batch, record_cursor, 28);
+AT(tg_batch, submission_count, 32);
+AT(tg_batch, submission_cursor, 36);
+AT(tg_batch, timeout_ns, 40);
+AT(tg_batch, now_ns, 48);
+AT(tg_batch, records, 56);
+AT(tg_batch, submissions, 64);
+
+SIZE(tg_poller_options, 16);
+AT(tg_poller_options, flags, 8);
+AT(tg_poller_options, adopt_fd, 12);
+SIZE(tg_poller_event, 16);
+AT(tg_poller_event, data, 0);
+AT(tg_poller_event, ready, 8);
+SIZE(tg_poll_item, 12);
+AT(tg_poll_item, fd, 0);
+AT(tg_poll_item, interest, 4);
+AT(tg_poll_item, ready, 8);
+
+IS(TG_EINVAL, -4001);
+IS(TG_EBUSY, -4016);
+IS(TG_LOOP_BATCH, 0x1u);
+IS(TG_UNREF, 0x1u);
+IS(TG_INFO_ACTIVE, 0x1u);
+IS(TG_INFO_REF, 0x2u);
+IS(TG_KIND_IO, 1u);
+IS(TG_KIND_TIMER, 2u);
+IS(TG_KIND_SIGNAL, 3u);
+IS(TG_KIND_ASYNC, 4u);
+IS(TG_KIND_PREPARE, 5u);
+IS(TG_KIND_CHECK, 6u);
+IS(TG_KIND_IDLE, 7u);
+IS(TG_READ, 0x1u);
+IS(TG_PRIORITY, 0x2u);
+IS(TG_WRITE, 0x4u);
+IS(TG_ERROR, 0x8u);
+IS(TG_HANGUP, 0x10u);
+IS(TG_INVALID, 0x20u);
+IS(TG_LEVEL, 0u);
+IS(TG_EDGE, 1u);
+IS(TG_ONESHOT, 2u);
+IS(TG_CLOCK_MONOTONIC, 0u);
+IS(TG_CLOCK_REALTIME, 1u);
+IS(TG_RECORD_IO, 1u);
+IS(TG_RECORD_TIMER, 2u);
+IS(TG_RECORD_SIGNAL, 3u);
+IS(TG_RECORD_ASYNC, 4u);
+IS(TG_RECORD_HOOK, 5u);
+IS(TG_RECORD_POST, 6u);
+IS(TG_RECORD_CLOSED, 7u);
+IS(TG_RECORD_FAILED, 8u);
+IS(TG_SUBMIT_CLOSE, 1u);
+IS(TG_SUBMIT_IO_INTEREST, 2u);
+IS(TG_SUBMIT_TIMER_START, 3u);
+IS(TG_SUBMIT_TIMER_STOP, 4u);
+IS(TG_SUBMIT_TIMER_RESTART, 5u);
+IS(TG_SUBMIT_IO_TIMEOUT, 6u);
+IS(TG_BATCH_MORE, 0x1u);
+IS(TG_BATCH_STOPPED, 0x2u);
+IS(TG_BATCH_IDLE, 0x4u);
+IS(TG_POLLER_STRICT, 0x1u);
+IS(TG_POLLER_INTERRUPTIBLE, 0x2u);
+IS(TG_POLLER_NATIVE, 0x4u);
+IS(TG_POLL_INTERRUPTIBLE, 0x1u);
+IS(TG_POLL_NATIVE, 0x2u);
+
+/* The _INIT macros make what they say. */
+static void initialisers(void)
+{
+    tg_loop_options loop = TG_LOOP_OPTIONS_INIT;
+    tg_loop_stats stats = TG_LOOP_STATS_INIT;
+    tg_handle_info info = TG_HANDLE_INFO_INIT;
+    tg_io_options io = TG_IO_OPTIONS_INIT;
+    tg_timer_options timer = TG_TIMER_OPTIONS_INIT;
+    tg_signal_options signals = TG_SIGNAL_OPTIONS_INIT;
+    tg_async_options async = TG_ASYNC_OPTIONS_INIT;
+    tg_hook_options hook = TG_HOOK_OPTIONS_INIT;
+    tg_poller_options poller = TG_POLLER_OPTIONS_INIT;
+    CHECK_EQ(loop.size, sizeof loop);
+    CHECK_EQ(loop.flags + loop.batch_records + loop.batch_submissions + loop.max_posts, 0);
+    CHECK_EQ(stats.size, sizeof stats);
+    CHECK_EQ(info.size, sizeof info);
+    CHECK_EQ(io.size, sizeof io);
+    CHECK(io.callback == NULL && io.user == NULL && io.release == NULL);
+    CHECK_EQ(io.flags + io.mode + io.timeout_ns, 0);
+    CHECK_EQ(timer.size, sizeof timer);
+    CHECK_EQ(signals.size, sizeof signals);
+    CHECK_EQ(async.size, sizeof async);
+    CHECK_EQ(hook.size, sizeof hook);
+    CHECK_EQ(poller.size, sizeof poller);
+    CHECK_EQ(poller.adopt_fd, -1);
+}
+
+int main(void)
+{
+    harness_begin();
+    RUN(initialisers);
+    return harness_end();
+}

@@ -1,0 +1,189 @@
+/* One row for every exported function: a call of it with good arguments, and how it is to be treated.
+ * The tests that must cover the whole library (wrong thread, injected panics) walk this table, and
+ * check it against abi/symbols.txt: a symbol without a row fails, and a row without a symbol. */
+#ifndef TIDEGATE_TEST_CALLS_H
+#define TIDEGATE_TEST_CALLS_H
+
+#include "support.h"
+
+enum call_trait {
+    ANY_THREAD = 1,  /* documented as callable from any thread */
+    NO_CODE = 2,     /* its type has no error code: the call returns 1 when the fallback is right */
+    ON_LOOP = 4,     /* names a loop (or handle): a panic in it makes that loop refuse work */
+    ON_BATCH = 8     /* needs the batch loop of the scene */
+};
+
+typedef struct scene {
+    tg_loop loop, batch;
+    tg_handle io, timer, signal, async, hook;
+    tg_poller poller;
+    int ends[2];
+    counter user; /* of everything that is opened in it */
+} scene;
+
+typedef struct call {
+    const char *symbol;
+    int traits;
+    int (*make)(scene *);
+} call;
+
+static inline void scene_open(scene *it)
+{
+    memset(it, 0, sizeof *it);
+    it->loop = new_loop();
+    it->batch = new_batch_loop(8, 8);
+    make_pair(it->ends);
+    it->io = open_io(it->loop, it->ends[0], TG_READ, on_io, &it->user);
+    it->timer = open_timer(it->loop, 3600 * SECOND, 0, on_timer, &it->user);
+    it->signal = open_signal(it->loop, SIGUSR2, on_signal, &it->user);
+    it->async = open_async(it->loop, on_plain, &it->user);
+    it->hook = open_hook(it->loop, TG_KIND_CHECK, on_plain, &it->user);
+    MUST(tg_poller_new(NULL, &it->poller) == 0);
+    MUST(tg_poller_add(it->poller, it->ends[0], TG_READ, TG_LEVEL, 1) == 0);
+}
+
+static inline void scene_close(scene *it)
+{
+    if (it->loop != 0) CHECK(tg_loop_free(it->loop) >= 0);
+    if (it->batch != 0) CHECK(tg_loop_free(it->batch) >= 0);
+    if (it->poller != 0) CHECK(tg_poller_free(it->poller) >= 0);
+    close_both(it->ends);
+}
+
+#define CALL(name, ...) \
+    static int call_##name(scene *it) { (void)it; __VA_ARGS__ }
+#define OPEN_CALL(name, type, init, callback_function, arguments) \
+    static int call_##name(scene *it)                             \
+    {                                                             \
+        type options = init;                                      \
+        tg_handle out = 7;                                        \
+        int code;                                                 \
+        options.callback = callback_function;                     \
+        options.user = &it->user;                                 \
+        code = name arguments;                                    \
+        if (code < 0) CHECK_EQ(out, 7);                           \
+        return code;                                              \
+    }
+
+OPEN_CALL(tg_io_open, tg_io_options, TG_IO_OPTIONS_INIT, on_io,
+          (it->loop, it->ends[1], TG_READ, &options, &out))
+OPEN_CALL(tg_timer_open, tg_timer_options, TG_TIMER_OPTIONS_INIT, on_timer,
+          (it->loop, SECOND, 0, &options, &out))
+OPEN_CALL(tg_signal_open, tg_signal_options, TG_SIGNAL_OPTIONS_INIT, on_signal,
+          (it->loop, SIGUSR2, &options, &out))
+OPEN_CALL(tg_async_open, tg_async_options, TG_ASYNC_OPTIONS_INIT, on_plain,
+          (it->loop, &options, &out))
+OPEN_CALL(tg_prepare_open, tg_hook_options, TG_HOOK_OPTIONS_INIT, on_plain,
+          (it->loop, &options, &out))
+OPEN_CALL(tg_check_open, tg_hook_options, TG_HOOK_OPTIONS_INIT, on_plain,
+          (it->loop, &options, &out))
+OPEN_CALL(tg_idle_open, tg_hook_options, TG_HOOK_OPTIONS_INIT, on_plain,
+          (it->loop, &options, &out))
+
+CALL(tg_loop_new, tg_loop out = 7; int code = tg_loop_new(NULL, &out); if (code < 0) CHECK_EQ(out, 7);
+     else CHECK_CODE(tg_loop_free(out), 0); return code;)
+CALL(tg_loop_free, return tg_loop_free(it->loop);)
+CALL(tg_loop_run, return tg_loop_run(it->loop);)
+CALL(tg_loop_run_once, return tg_loop_run_once(it->loop);)
+CALL(tg_loop_run_nowait, return tg_loop_run_nowait(it->loop);)
+CALL(tg_loop_run_until, return tg_loop_run_until(it->loop, 0);)
+CALL(tg_loop_stop, return tg_loop_stop(it->loop);)
+CALL(tg_loop_wake, return tg_loop_wake(it->loop);)
+CALL(tg_loop_hold, return tg_loop_hold(it->loop);)
+CALL(tg_loop_unhold, return tg_loop_unhold(it->loop);)
+CALL(tg_loop_get_now_ns, int64_t out; return tg_loop_get_now_ns(it->loop, &out);)
+CALL(tg_loop_get_stats, tg_loop_stats out = TG_LOOP_STATS_INIT;
+     return tg_loop_get_stats(it->loop, &out);)
+CALL(tg_loop_set_slow_callback, return tg_loop_set_slow_callback(it->loop, 0, NULL, NULL, NULL);)
+CALL(tg_loop_get_handles, tg_handle out[8]; return tg_loop_get_handles(it->loop, out, 8);)
+CALL(tg_loop_dump, char text[512]; return tg_loop_dump(it->loop, text, sizeof text);)
+CALL(tg_loop_detach, return tg_loop_detach(it->loop);)
+CALL(tg_loop_attach, return tg_loop_attach(it->loop);)
+CALL(tg_loop_reopen, return tg_loop_reopen(it->loop);)
+CALL(tg_loop_get_backend_fd, tg_fd out; return tg_loop_get_backend_fd(it->loop, &out);)
+CALL(tg_loop_get_timeout_ns, int64_t out; return tg_loop_get_timeout_ns(it->loop, &out);)
+CALL(tg_close, return tg_close(it->timer);)
+CALL(tg_handle_is_open, return tg_handle_is_open(it->io);)
+CALL(tg_handle_get_kind, uint32_t out; return tg_handle_get_kind(it->io, &out);)
+CALL(tg_handle_get_loop, tg_loop out; return tg_handle_get_loop(it->io, &out);)
+CALL(tg_handle_get_user, void *out; return tg_handle_get_user(it->io, &out);)
+CALL(tg_handle_set_user, return tg_handle_set_user(it->io, &it->user, NULL);)
+CALL(tg_handle_get_info, tg_handle_info out = TG_HANDLE_INFO_INIT;
+     return tg_handle_get_info(it->io, &out);)
+CALL(tg_handle_ref, return tg_handle_ref(it->io);)
+CALL(tg_handle_unref, return tg_handle_unref(it->io);)
+CALL(tg_io_set_interest, return tg_io_set_interest(it->io, TG_READ);)
+CALL(tg_io_get_interest, uint32_t out; return tg_io_get_interest(it->io, &out);)
+CALL(tg_io_get_fd, tg_fd out; return tg_io_get_fd(it->io, &out);)
+CALL(tg_io_set_timeout, return tg_io_set_timeout(it->io, SECOND);)
+CALL(tg_timer_start, return tg_timer_start(it->timer, SECOND, 0);)
+CALL(tg_timer_start_at, return tg_timer_start_at(it->timer, TG_CLOCK_MONOTONIC, INT64_MAX, 0);)
+CALL(tg_timer_stop, return tg_timer_stop(it->timer);)
+CALL(tg_timer_restart, return tg_timer_restart(it->timer);)
+CALL(tg_timer_get_remaining_ns, int64_t out; return tg_timer_get_remaining_ns(it->timer, &out);)
+CALL(tg_post, return tg_post(it->loop, on_post, &it->user, NULL);)
+CALL(tg_async_send, return tg_async_send(it->async);)
+CALL(tg_hook_start, return tg_hook_start(it->hook);)
+CALL(tg_hook_stop, return tg_hook_stop(it->hook);)
+CALL(tg_defer, return tg_defer(it->loop, on_post, &it->user, NULL);)
+CALL(tg_batch_get, tg_batch * out; return tg_batch_get(it->batch, &out);)
+CALL(tg_batch_turn, return tg_batch_turn(it->batch);)
+CALL(tg_poller_new, tg_poller out = 7; int code = tg_poller_new(NULL, &out);
+     if (code < 0) CHECK_EQ(out, 7); else CHECK_CODE(tg_poller_free(out), 0); return code;)
+CALL(tg_poller_free, int code = tg_poller_free(it->poller); if (code >= 0) it->poller = 0;
+     return code;)
+CALL(tg_poller_add, return tg_poller_add(it->poller, it->ends[1], TG_READ, TG_LEVEL, 2);)
+CALL(tg_poller_modify, return tg_poller_modify(it->poller, it->ends[0], TG_READ, TG_LEVEL, 2);)
+CALL(tg_poller_remove, return tg_poller_remove(it->poller, it->ends[0]);)
+CALL(tg_poller_wait, tg_poller_event out[2]; return tg_poller_wait(it->poller, out, 2, 0);)
+CALL(tg_poller_wake, return tg_poller_wake(it->poller);)
+CALL(tg_poller_get_fd, tg_fd out; return tg_poller_get_fd(it->poller, &out);)
+CALL(tg_poller_get_waits, uint64_t out; return tg_poller_get_waits(it->poller, &out);)
+CALL(tg_poll_once, tg_poll_item item = { -1, 0, 0 }; return tg_poll_once(&item, 1, 0, 0);)
+CALL(tg_get_process_stats, tg_process_stats out = { sizeof out, 0, 0, 0 };
+     return tg_get_process_stats(&out);)
+CALL(tg_err_name, return tg_err_name(TG_EINVAL) != NULL;)
+CALL(tg_strerror, return tg_strerror(TG_EINVAL) != NULL;)
+CALL(tg_last_error, return tg_last_error() != NULL;)
+CALL(tg_version, return tg_version() != NULL;)
+CALL(tg_version_number, return tg_version_number() != 1;)
+CALL(tg_backend_name, return tg_backend_name() != NULL;)
+CALL(tg_now_ns, return tg_now_ns() >= 0;)
+
+#define ROW(name, traits) { #name, traits, call_##name }
+
+static const call calls[] = {
+    ROW(tg_async_open, ON_LOOP), ROW(tg_async_send, ON_LOOP | ANY_THREAD),
+    ROW(tg_backend_name, ANY_THREAD | NO_CODE), ROW(tg_batch_get, ON_BATCH),
+    ROW(tg_batch_turn, ON_BATCH), ROW(tg_check_open, ON_LOOP), ROW(tg_close, ON_LOOP),
+    ROW(tg_defer, ON_LOOP), ROW(tg_err_name, ANY_THREAD | NO_CODE),
+    ROW(tg_get_process_stats, ANY_THREAD), ROW(tg_handle_get_info, ON_LOOP),
+    ROW(tg_handle_get_kind, ON_LOOP), ROW(tg_handle_get_loop, ON_LOOP),
+    ROW(tg_handle_get_user, ON_LOOP), ROW(tg_handle_is_open, ON_LOOP), ROW(tg_handle_ref, ON_LOOP),
+    ROW(tg_handle_set_user, ON_LOOP), ROW(tg_handle_unref, ON_LOOP), ROW(tg_hook_start, ON_LOOP),
+    ROW(tg_hook_stop, ON_LOOP), ROW(tg_idle_open, ON_LOOP), ROW(tg_io_get_fd, ON_LOOP),
+    ROW(tg_io_get_interest, ON_LOOP), ROW(tg_io_open, ON_LOOP), ROW(tg_io_set_interest, ON_LOOP),
+    ROW(tg_io_set_timeout, ON_LOOP), ROW(tg_last_error, ANY_THREAD | NO_CODE),
+    ROW(tg_loop_attach, ON_LOOP), ROW(tg_loop_detach, ON_LOOP), ROW(tg_loop_dump, ON_LOOP),
+    ROW(tg_loop_free, ON_LOOP), ROW(tg_loop_get_backend_fd, ON_LOOP),
+    ROW(tg_loop_get_handles, ON_LOOP), ROW(tg_loop_get_now_ns, ON_LOOP),
+    ROW(tg_loop_get_stats, ON_LOOP), ROW(tg_loop_get_timeout_ns, ON_LOOP),
+    ROW(tg_loop_hold, ON_LOOP), ROW(tg_loop_new, ANY_THREAD), ROW(tg_loop_reopen, ON_LOOP),
+    ROW(tg_loop_run, ON_LOOP), ROW(tg_loop_run_nowait, ON_LOOP), ROW(tg_loop_run_once, ON_LOOP),
+    ROW(tg_loop_run_until, ON_LOOP), ROW(tg_loop_set_slow_callback, ON_LOOP),
+    ROW(tg_loop_stop, ON_LOOP | ANY_THREAD), ROW(tg_loop_unhold, ON_LOOP),
+    ROW(tg_loop_wake, ON_LOOP | ANY_THREAD), ROW(tg_now_ns, ANY_THREAD | NO_CODE),
+    ROW(tg_poll_once, ANY_THREAD), ROW(tg_poller_add, ANY_THREAD),
+    ROW(tg_poller_free, ANY_THREAD), ROW(tg_poller_get_fd, ANY_THREAD),
+    ROW(tg_poller_get_waits, ANY_THREAD), ROW(tg_poller_modify, ANY_THREAD),
+    ROW(tg_poller_new, ANY_THREAD), ROW(tg_poller_remove, ANY_THREAD),
+    ROW(tg_poller_wait, ANY_THREAD), ROW(tg_poller_wake, ANY_THREAD),
+    ROW(tg_post, ON_LOOP | ANY_THREAD), ROW(tg_prepare_open, ON_LOOP), ROW(tg_signal_open, ON_LOOP),
+    ROW(tg_strerror, ANY_THREAD | NO_CODE), ROW(tg_timer_get_remaining_ns, ON_LOOP),
+    ROW(tg_timer_open, ON_LOOP), ROW(tg_timer_restart, ON_LOOP), ROW(tg_timer_start, ON_LOOP),
+    ROW(tg_timer_start_at, ON_LOOP), ROW(tg_timer_stop, ON_LOOP),
+    ROW(tg_version, ANY_THREAD | NO_CODE), ROW(tg_version_number, ANY_THREAD | NO_CODE),
+};
+#define CALLS (sizeof calls / sizeof calls[0])
+
+#endif

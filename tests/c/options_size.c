@@ -1,0 +1,207 @@
+/* Structures that grow: a smaller size works, an equal one, a larger one whose tail is zero; a larger one
+ * with something in its tail, and none at all, are refused. */
+#include "support.h"
+
+/* Room for a structure of the future. */
+#define ROOM 256
+
+typedef union grown {
+    size_t size;
+    unsigned char bytes[ROOM];
+    tg_loop_options loop;
+    tg_io_options io;
+    tg_timer_options timer;
+    tg_signal_options signal;
+    tg_async_options async;
+    tg_hook_options hook;
+    tg_poller_options poller;
+    tg_loop_stats loop_stats;
+    tg_handle_info info;
+    tg_process_stats process_stats;
+} grown;
+
+static tg_loop loop;
+static int fds[2];
+
+static int use_loop(grown *it)
+{
+    tg_loop out = 7;
+    int code = tg_loop_new(&it->loop, &out);
+    if (code == 0) CHECK_CODE(tg_loop_free(out), 0);
+    else CHECK_EQ(out, 7);
+    return code;
+}
+
+static int use_poller(grown *it)
+{
+    tg_poller out = 7;
+    int code = tg_poller_new(&it->poller, &out);
+    if (code == 0) CHECK_CODE(tg_poller_free(out), 0);
+    else CHECK_EQ(out, 7);
+    return code;
+}
+
+static int close_handle(int code, tg_handle out)
+{
+    if (code == 0) CHECK_CODE(tg_close(out), 0);
+    else CHECK_EQ(out, 7);
+    return code;
+}
+
+static int use_io(grown *it)
+{
+    tg_handle out = 7;
+    int code;
+    it->io.callback = on_io;
+    code = tg_io_open(loop, fds[0], TG_READ, &it->io, &out);
+    return close_handle(code, out);
+}
+
+static int use_timer(grown *it)
+{
+    tg_handle out = 7;
+    int code;
+    it->timer.callback = on_timer;
+    code = tg_timer_open(loop, SECOND, 0, &it->timer, &out);
+    return close_handle(code, out);
+}
+
+static int use_signal(grown *it)
+{
+    tg_handle out = 7;
+    int code;
+    it->signal.callback = on_signal;
+    code = tg_signal_open(loop, SIGUSR1, &it->signal, &out);
+    return close_handle(code, out);
+}
+
+static int use_async(grown *it)
+{
+    tg_handle out = 7;
+    int code;
+    it->async.callback = on_plain;
+    code = tg_async_open(loop, &it->async, &out);
+    return close_handle(code, out);
+}
+
+#define USE_HOOK(noun)                                             \
+    static int use_##noun(grown *it)                               \
+    {                                                              \
+        tg_handle out = 7;                                         \
+        int code;                                                  \
+        it->hook.callback = on_plain;                              \
+        code = tg_##noun##_open(loop, &it->hook, &out);            \
+        return close_handle(code, out);                            \
+    }
+USE_HOOK(prepare)
+USE_HOOK(check)
+USE_HOOK(idle)
+
+typedef struct options_case {
+    const char *name;
+    size_t size;     /* today's */
+    size_t smallest; /* the first version that could have had what the use needs */
+    int (*use)(grown *);
+} options_case;
+
+static const options_case cases[] = {
+    { "tg_loop_options", sizeof(tg_loop_options), sizeof(size_t), use_loop },
+    { "tg_poller_options", sizeof(tg_poller_options), sizeof(size_t), use_poller },
+    { "tg_io_options", sizeof(tg_io_options), offsetof(tg_io_options, user), use_io },
+    { "tg_timer_options", sizeof(tg_timer_options), offsetof(tg_timer_options, user), use_timer },
+    { "tg_signal_options", sizeof(tg_signal_options), offsetof(tg_signal_options, user),
+      use_signal },
+    { "tg_async_options", sizeof(tg_async_options), offsetof(tg_async_options, user), use_async },
+    { "tg_hook_options", sizeof(tg_hook_options), offsetof(tg_hook_options, user), use_prepare },
+    { "tg_hook_options", sizeof(tg_hook_options), offsetof(tg_hook_options, user), use_check },
+    { "tg_hook_options", sizeof(tg_hook_options), offsetof(tg_hook_options, user), use_idle },
+};
+
+/* Everything before the size is zero, except that a poller's descriptor to adopt is "none". */
+static grown prepared(const options_case *which, size_t size)
+{
+    grown it;
+    memset(&it, 0, sizeof it);
+    it.size = size;
+    if (which->use == use_poller && size >= sizeof(tg_poller_options)) it.poller.adopt_fd = -1;
+    return it;
+}
+
+static void check_sizes(const options_case *which)
+{
+    int bad_before = harness_bad;
+    for (size_t size = which->smallest; size <= which->size; size += 4) {
+        grown it = prepared(which, size);
+        /* What lies beyond the size must not be read: it is poison. */
+        memset(it.bytes + size, 0xff, sizeof it - size);
+        CHECK_CODE(which->use(&it), 0);
+    }
+    for (size_t extra = 1; extra <= 64; extra++) {
+        grown it = prepared(which, which->size + extra);
+        CHECK_CODE(which->use(&it), 0);
+        it = prepared(which, which->size + extra);
+        it.bytes[which->size + extra - 1] = 1;
+        CHECK_CODE(which->use(&it), TG_EINVAL);
+    }
+    for (size_t size = 0; size < sizeof(size_t); size++) {
+        grown it = prepared(which, size);
+        CHECK_CODE(which->use(&it), TG_EINVAL);
+    }
+    if (harness_bad != bad_before) printf("# of %s\n", which->name);
+}
+
+/* mutation (unverified): members beyond the caller's size are read; the tail is not looked at. */
+static void options_of_every_size(void)
+{
+    loop = new_loop();
+    make_pipe(fds);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) check_sizes(&cases[i]);
+    free_loop(loop, 0);
+    close_both(fds);
+}
+
+static int fill_loop_stats(grown *it) { return tg_loop_get_stats(loop, &it->loop_stats); }
+static int fill_process_stats(grown *it) { return tg_get_process_stats(&it->process_stats); }
+
+static tg_handle described;
+static int fill_info(grown *it) { return tg_handle_get_info(described, &it->info); }
+
+static void check_filled(size_t right, int (*fill)(grown *))
+{
+    for (size_t size = sizeof(size_t); size <= right + 16; size += 4) {
+        grown it;
+        memset(&it, 0xee, sizeof it);
+        it.size = size;
+        CHECK_CODE(fill(&it), 0);
+        CHECK_EQ(it.size, size); /* stays the caller's */
+        for (size_t i = size; i < sizeof it; i++) CHECK(it.bytes[i] == 0xee);
+        if (size > sizeof(size_t)) CHECK(it.bytes[sizeof(size_t) + 3] != 0xee);
+    }
+    for (size_t size = 0; size < sizeof(size_t); size++) {
+        grown it;
+        memset(&it, 0xee, sizeof it);
+        it.size = size;
+        CHECK_CODE(fill(&it), TG_EINVAL);
+        for (size_t i = sizeof(size_t); i < sizeof it; i++) CHECK(it.bytes[i] == 0xee);
+    }
+}
+
+/* mutation (unverified): the whole structure is written whatever the caller's size is. */
+static void results_of_every_size(void)
+{
+    counter user = { .calls = 0 };
+    loop = new_loop();
+    described = open_timer(loop, SECOND, 0, on_timer, &user);
+    check_filled(sizeof(tg_loop_stats), fill_loop_stats);
+    check_filled(sizeof(tg_process_stats), fill_process_stats);
+    check_filled(sizeof(tg_handle_info), fill_info);
+    free_loop(loop, 1);
+}
+
+int main(void)
+{
+    harness_begin();
+    RUN(options_of_every_size);
+    RUN(results_of_every_size);
+    return harness_end();
+}
