@@ -36,7 +36,10 @@ def shared(source, dist, version):
     """libtidegate.so.X.Y.Z, and the links that the loader and the linker look for."""
     real = f"libtidegate.so.{version}"
     soname = f"libtidegate.so.{version.split('.')[0]}"
-    shutil.copy2(source, dist / real)
+    # Never in place: a program that has the old file mapped would crash.
+    fresh = dist / f".{real}.new"
+    shutil.copy2(source, fresh)
+    fresh.replace(dist / real)
     for link, target in ((soname, real), ("libtidegate.so", soname)):
         (dist / link).unlink(missing_ok=True)
         (dist / link).symlink_to(target)

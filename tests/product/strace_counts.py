@@ -6,7 +6,7 @@ import sys
 from .harness import TOP, have
 
 SCRIPT = TOP / "tests" / "product" / "syscalls.py"
-LINE = re.compile(r"^(PASS|FAIL|SKIP) ([^:]+)(?::\s*(.*))?$", re.MULTILINE)
+LINE = re.compile(r"^(PASS|FAIL|SKIP) ([^:\n]+)(?::\s*(.*))?$", re.MULTILINE)
 
 
 def run(suite):
