@@ -115,9 +115,12 @@ static inline void harness_check_nothing_left(int fds_before)
     CHECK_EQ(harness_open_fds(), fds_before);
 }
 
+/* With TIDEGATE_TEST_ONLY set, only the test of that name is run. */
 static inline void harness_run(const char *name, void (*test)(void))
 {
+    const char *only = getenv("TIDEGATE_TEST_ONLY");
     int fds_before = harness_open_fds();
+    if (only != NULL && strcmp(only, name) != 0) return;
     harness_current = name;
     harness_bad = 0;
     test();

@@ -16,17 +16,34 @@ SECONDS = 60
 
 def build(scratch):
     program = scratch / "syscalls"
-    subprocess.run(["cc", "-std=c11", "-O1", "-Wall", "-Wextra", "-Wpedantic", "-Werror", f"-I{TOP / 'include'}",
-                    TOP / "tests" / "product" / "syscalls.c", "-o", program, LIBRARY,
-                    f"-Wl,-rpath,{LIBRARY.parent}", "-pthread"], check=True)
+    subprocess.run(
+        [
+            "cc",
+            "-std=c11",
+            "-O1",
+            "-Wall",
+            "-Wextra",
+            "-Wpedantic",
+            "-Werror",
+            f"-I{TOP / 'include'}",
+            TOP / "tests" / "product" / "syscalls.c",
+            "-o",
+            program,
+            LIBRARY,
+            f"-Wl,-rpath,{LIBRARY.parent}",
+            "-pthread",
+        ],
+        check=True,
+    )
     return program
 
 
 def between_marks(program, scenario, scratch):
     """How often each system call was made between the two marks, by all threads, and what the program said."""
     trace = scratch / f"{scenario}.trace"
-    done = subprocess.run(["strace", "-f", "-o", trace, program, scenario], stdout=subprocess.PIPE, text=True,
-                          timeout=SECONDS, check=True)
+    done = subprocess.run(
+        ["strace", "-f", "-o", trace, program, scenario], stdout=subprocess.PIPE, text=True, timeout=SECONDS, check=True
+    )
     counts, inside = collections.Counter(), False
     for line in trace.read_text().splitlines():
         call = CALL.match(line)
@@ -51,19 +68,36 @@ def main():
         program = build(scratch)
         counts, _ = between_marks(program, "idle", scratch)
         waits = counts["epoll_pwait2"] + counts["epoll_wait"]
-        results.append(check("an-idle-turn-with-a-timer-is-one-call", sum(counts.values()) == waits == 10, dict(counts)))
+        results.append(
+            check("an-idle-turn-with-a-timer-is-one-call", sum(counts.values()) == waits == 10, dict(counts))
+        )
         for scenario, name in (("busy", "a-loop-held-in-a-callback"), ("resting", "a-loop-that-does-not-run")):
             counts, said = between_marks(program, scenario, scratch)
-            results.append(check(f"a-thousand-posts-to-{name}-write-at-most-once",
-                                 counts["write"] <= 1 and said == "ran 1000", (dict(counts), said)))
+            results.append(
+                check(
+                    f"a-thousand-posts-to-{name}-write-at-most-once",
+                    counts["write"] <= 1 and said == "ran 1000",
+                    (dict(counts), said),
+                )
+            )
         counts, said = between_marks(program, "resting", scratch)
         results.append(check("the-first-post-to-a-resting-loop-wakes-it", counts["write"] == 1, dict(counts)))
         counts, said = between_marks(program, "toggle-back", scratch)
-        results.append(check("twenty-changes-that-cancel-out-cost-nothing", counts["epoll_ctl"] == 0 and said == "ran 2",
-                             (dict(counts), said)))
+        results.append(
+            check(
+                "twenty-changes-that-cancel-out-cost-nothing",
+                counts["epoll_ctl"] == 0 and said == "ran 2",
+                (dict(counts), said),
+            )
+        )
         counts, said = between_marks(program, "toggle-on", scratch)
-        results.append(check("twenty-changes-in-a-callback-cost-one-epoll_ctl",
-                             counts["epoll_ctl"] == 1 and said == "ran 2", (dict(counts), said)))
+        results.append(
+            check(
+                "twenty-changes-in-a-callback-cost-one-epoll_ctl",
+                counts["epoll_ctl"] == 1 and said == "ran 2",
+                (dict(counts), said),
+            )
+        )
     return 0 if all(results) else 1
 
 
