@@ -1,4 +1,4 @@
-"""Counts the system calls of turns, posts and changes of interest. Prints PASS or FAIL for each; run by tests/run.py."""
+"""Counts the system calls of turns, posts and changes of interest; prints PASS or FAIL for each. See tests/run.py."""
 
 import collections
 import os
