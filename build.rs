@@ -38,6 +38,7 @@ mod header {
         ("error.rs", "Errors"),
         ("version.rs", "Version and process"),
         ("event_loop.rs", "The loop"),
+        ("event_loop/contents.rs", "What is open in a loop"),
         ("handle.rs", "What all handles have"),
         ("io.rs", "Watching descriptors"),
         ("timer.rs", "Timers"),

@@ -344,7 +344,8 @@ TG_API int tg_loop_run_until(tg_loop loop,
 TG_API int tg_loop_stop(tg_loop loop);
 
 /**
- * Ends the wait that is going on, or makes the next one return at once. Nothing is delivered.
+ * Ends the wait that is going on, or makes the next one return at once. Nothing is delivered. A failure leaves no words in
+ * tg_last_error: a signal handler could not make them.
  *
  * Thread: any, and signal handlers.
  * Callable from callbacks: yes.
@@ -401,7 +402,8 @@ TG_API int tg_loop_get_stats(tg_loop loop,
  * Thread: the loop's.
  * Callable from callbacks: yes.
  * Ownership: user is the library's once 0 was returned, until release gives it back.
- * Errors: TG_EINVAL (a negative threshold; a threshold without callback or the reverse), TG_ENOTSUP (a batch loop),
+ * Errors: TG_EINVAL (a negative threshold; a threshold without callback, or a threshold of 0 with any of the others),
+ * TG_ENOTSUP (a batch loop),
  * TG_ENOMEM, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
  */
 TG_API int tg_loop_set_slow_callback(tg_loop loop,
@@ -409,6 +411,64 @@ TG_API int tg_loop_set_slow_callback(tg_loop loop,
                                      tg_slow_cb callback,
                                      void *user,
                                      tg_release_cb release);
+
+/**
+ * Gives the loop up, so that another thread can take it over by tg_loop_attach. Until then no thread may use it, except
+ * for what any thread may do.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: not of the same loop.
+ * Errors: TG_EBUSY (it is running), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_loop_detach(tg_loop loop);
+
+/**
+ * Takes a loop over that was given up by tg_loop_detach.
+ *
+ * Thread: any; the caller's becomes the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_EWRONGTHREAD (a thread owns it), TG_ESTALE, TG_EKIND, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_loop_attach(tg_loop loop);
+
+/**
+ * In a forked child: rebuilds the inherited loop with kernel objects of its own. Its handles live on in the child; posts,
+ * deferred calls and signals that were on their way stay with the parent (their users are released in the child). Inside a callback the
+ * run goes on when the callback returns.
+ *
+ * Thread: the child's first; it becomes the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_EINVAL (not an inherited loop), TG_EBUSY (another thread of the parent was inside the loop at the fork: it can
+ * only be freed), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_ENOMEM, -EMFILE, -ENFILE, TG_EPANIC.
+ */
+TG_API int tg_loop_reopen(tg_loop loop);
+
+/**
+ * For nesting in a foreign loop: a descriptor that is readable while this loop has something to do. It stays the same for
+ * the loop's life. Watch it for reading, sleep at most tg_loop_get_timeout_ns, then call tg_loop_run_nowait (or
+ * tg_batch_turn).
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: the descriptor is the loop's; do not close it.
+ * Errors: TG_EINVAL (out is NULL), -EMFILE, -ENFILE, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_loop_get_backend_fd(tg_loop loop,
+                                  tg_fd *out);
+
+/**
+ * For nesting: how many nanoseconds may pass until the loop must run even if its backend descriptor stays silent. 0: it
+ * must run now; -1: any time. Ask before each sleep: it also tells the kernel what has changed.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: out stays the caller's.
+ * Errors: TG_EINVAL (out is NULL), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_loop_get_timeout_ns(tg_loop loop,
+                                  int64_t *out);
+
+/* ---- What is open in a loop ------------------------------------------------ */
 
 /**
  * The ids of the open handles: as many as there are and fit into capacity are written.
@@ -438,62 +498,6 @@ TG_API int tg_loop_get_handles(tg_loop loop,
 TG_API int tg_loop_dump(tg_loop loop,
                         char *buffer,
                         size_t capacity);
-
-/**
- * Gives the loop up, so that another thread can take it over by tg_loop_attach. Until then no thread may use it, except
- * for what any thread may do.
- *
- * Thread: the loop's.
- * Callable from callbacks: not of the same loop.
- * Errors: TG_EBUSY (it is running), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
- */
-TG_API int tg_loop_detach(tg_loop loop);
-
-/**
- * Takes a loop over that was given up by tg_loop_detach.
- *
- * Thread: any; the caller's becomes the loop's.
- * Callable from callbacks: yes.
- * Errors: TG_EWRONGTHREAD (a thread owns it), TG_ESTALE, TG_EKIND, TG_EFORKED, TG_EPANIC.
- */
-TG_API int tg_loop_attach(tg_loop loop);
-
-/**
- * In a forked child: rebuilds the inherited loop with kernel objects of its own. Its handles live on in the child; posts
- * and signals that were on their way stay with the parent (their users are released in the child). Inside a callback the
- * run goes on when the callback returns.
- *
- * Thread: the child's first; it becomes the loop's.
- * Callable from callbacks: yes.
- * Errors: TG_EINVAL (not an inherited loop), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_ENOMEM, -EMFILE, -ENFILE,
- * TG_EPANIC.
- */
-TG_API int tg_loop_reopen(tg_loop loop);
-
-/**
- * For nesting in a foreign loop: a descriptor that is readable while this loop has something to do. It stays the same for
- * the loop's life. Watch it for reading, sleep at most tg_loop_get_timeout_ns, then call tg_loop_run_nowait (or
- * tg_batch_turn).
- *
- * Thread: the loop's.
- * Callable from callbacks: yes.
- * Ownership: the descriptor is the loop's; do not close it.
- * Errors: TG_EINVAL (out is NULL), -EMFILE, -ENFILE, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
- */
-TG_API int tg_loop_get_backend_fd(tg_loop loop,
-                                  tg_fd *out);
-
-/**
- * For nesting: how many nanoseconds may pass until the loop must run even if its backend descriptor stays silent. 0: it
- * must run now; -1: any time. Ask before each sleep: it also tells the kernel what has changed.
- *
- * Thread: the loop's.
- * Callable from callbacks: yes.
- * Ownership: out stays the caller's.
- * Errors: TG_EINVAL (out is NULL), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
- */
-TG_API int tg_loop_get_timeout_ns(tg_loop loop,
-                                  int64_t *out);
 
 /* ---- What all handles have ------------------------------------------------- */
 
@@ -948,7 +952,8 @@ TG_API int tg_async_open(tg_loop loop,
                          tg_handle *out);
 
 /**
- * Makes the loop call the handle's function in its next turn.
+ * Makes the loop call the handle's function in its next turn. A failure leaves no words in tg_last_error: a signal handler
+ * could not make them.
  *
  * Thread: any, and signal handlers.
  * Callable from callbacks: yes.
@@ -1271,7 +1276,7 @@ TG_API int tg_poller_add(tg_poller poller,
  * Thread: any.
  * Callable from callbacks: yes.
  * Errors: TG_EINVAL (unknown bits or mode), TG_ENOENT (it is not added), TG_EBADFD (it was closed), TG_ENOTSUP, TG_ESTALE,
- * TG_EKIND, TG_EFORKED, TG_EPANIC; with TG_POLLER_NATIVE the kernel's in place of ours.
+ * TG_EKIND, TG_EFORKED, TG_EPANIC, -ENOMEM, -ENOSPC; with TG_POLLER_NATIVE the kernel's in place of ours.
  */
 TG_API int tg_poller_modify(tg_poller poller,
                             tg_fd fd,

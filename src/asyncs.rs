@@ -107,7 +107,8 @@ fn open(loop_: tg_loop, options: tg_async_options) -> Result<tg_handle> {
     Ok(id.raw())
 }
 
-/// Makes the loop call the handle's function in its next turn.
+/// Makes the loop call the handle's function in its next turn. A failure leaves no words in tg_last_error: a signal handler
+/// could not make them.
 ///
 /// Thread: any, and signal handlers.
 /// Callable from callbacks: yes.
@@ -115,5 +116,5 @@ fn open(loop_: tg_loop, options: tg_async_options) -> Result<tg_handle> {
 /// loop's cannot tell), TG_EFORKED, TG_EPANIC.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_async_send(async_: tg_handle) -> c_int {
-    guard!(tg_async_send(async_), async_send(Id::from_raw(async_)))
+    guard_signal!(tg_async_send(async_), async_send(Id::from_raw(async_)))
 }

@@ -2,12 +2,15 @@
 
 use crate::batch_sink::Batch;
 use crate::callbacks::{Callback, Callbacks, User};
-use crate::convert::{Sized_, SizedOut, array_out, options, out, sized_out};
+use crate::convert::{Sized_, SizedOut, options, out, sized_out};
 use crate::registry::{self, Either, POSTS, Removed, find_loop};
 use crate::types::{tg_fd, tg_handle, tg_loop, tg_release_cb};
-use std::ffi::{c_char, c_int, c_void};
+use std::ffi::{c_int, c_void};
 use tidegate_reactor::event_loop;
 use tidegate_reactor::{Error, EventLoop, Id, LoopOptions, Result};
+
+mod contents;
+pub use contents::{tg_loop_dump, tg_loop_get_handles};
 
 /// Flag of `tg_loop_options`: events come as records from `tg_batch_turn` instead of callbacks.
 pub const TG_LOOP_BATCH: u32 = 0x1;
@@ -151,11 +154,14 @@ pub extern "C" fn tg_loop_free(loop_: tg_loop) -> c_int {
 
 fn free(loop_: tg_loop) -> Result<usize> {
     match registry::remove_loop(loop_)? {
-        Removed::Now(removed) => Ok(on_loop!(removed, event_loop => event_loop.shutdown())),
+        Removed::Now(mut removed) => Ok(match &mut removed.either {
+            Either::Callbacks(event_loop) => event_loop.shutdown(),
+            Either::Batch(event_loop) => event_loop.shutdown(),
+        }),
         Removed::Later => {
             // A forked child cannot stop what it inherited; the run returns by itself there.
             let _ = event_loop::stop(Id::from_raw(loop_));
-            find_loop(loop_).and_then(|found| on_loop!(found, event_loop => event_loop.for_each_handle(|_| {})))
+            Ok(registry::open_handles(loop_))
         }
     }
 }
@@ -229,20 +235,26 @@ pub extern "C" fn tg_loop_run_until(loop_: tg_loop, deadline_ns: i64) -> c_int {
 /// Errors: TG_ESTALE, TG_EKIND, TG_EFORKED, TG_EPANIC.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_loop_stop(loop_: tg_loop) -> c_int {
-    guard!(
-        tg_loop_stop(loop_),
-        registry::check_from_any_thread(loop_).and_then(|()| event_loop::stop(Id::from_raw(loop_)))
-    )
+    guard!(tg_loop_stop(loop_), stop(loop_))
 }
 
-/// Ends the wait that is going on, or makes the next one return at once. Nothing is delivered.
+/// A loop that has failed inside can still be told to stop.
+fn stop(loop_: tg_loop) -> Result<()> {
+    match registry::check_from_any_thread(loop_) {
+        Ok(()) | Err(Error::PANIC) => event_loop::stop(Id::from_raw(loop_)),
+        error => error,
+    }
+}
+
+/// Ends the wait that is going on, or makes the next one return at once. Nothing is delivered. A failure leaves no words in
+/// tg_last_error: a signal handler could not make them.
 ///
 /// Thread: any, and signal handlers.
 /// Callable from callbacks: yes.
 /// Errors: TG_ESTALE (also the id of a poller: a signal handler cannot ask), TG_EKIND (a handle), TG_EFORKED, TG_EPANIC.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_loop_wake(loop_: tg_loop) -> c_int {
-    guard!(tg_loop_wake(loop_), event_loop::wake(Id::from_raw(loop_)))
+    guard_signal!(tg_loop_wake(loop_), event_loop::wake(Id::from_raw(loop_)))
 }
 
 /// Keeps runs going although no handle does, until as many tg_loop_unhold.
@@ -329,7 +341,8 @@ fn write_stats(loop_: tg_loop, out: SizedOut<tg_loop_stats>) -> Result<()> {
 /// Thread: the loop's.
 /// Callable from callbacks: yes.
 /// Ownership: `user` is the library's once 0 was returned, until `release` gives it back.
-/// Errors: TG_EINVAL (a negative threshold; a threshold without callback or the reverse), TG_ENOTSUP (a batch loop),
+/// Errors: TG_EINVAL (a negative threshold; a threshold without callback, or a threshold of 0 with any of the others),
+/// TG_ENOTSUP (a batch loop),
 /// TG_ENOMEM, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
 ///
 /// # Safety
@@ -344,66 +357,13 @@ pub unsafe extern "C" fn tg_loop_set_slow_callback(
             Either::Callbacks(_) if threshold_ns < 0 || (threshold_ns > 0) != callback.is_some() => {
                 Err(Error::invalid("a threshold above 0 goes with a callback, and 0 without"))
             }
+            Either::Callbacks(_) if threshold_ns == 0 && (release.is_some() || !user.is_null()) => {
+                Err(Error::invalid("without a callback nothing is done with the user"))
+            }
             Either::Callbacks(event_loop) => {
                 let user = User { callback: Callback::Slow(callback), user, release };
                 event_loop.set_slow_hook((threshold_ns > 0).then_some((threshold_ns, user)))
             }
-        })
-    })
-}
-
-/// The ids of the open handles: as many as there are and fit into `capacity` are written.
-///
-/// Thread: the loop's.
-/// Callable from callbacks: yes.
-/// Ownership: `out` stays the caller's.
-/// Returns: how many handles are open, which may be more than `capacity`.
-/// Errors: TG_EINVAL (`out` is NULL although `capacity` is not 0), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED,
-/// TG_EPANIC.
-///
-/// # Safety
-/// `out` is NULL or has room for `capacity` ids.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn tg_loop_get_handles(loop_: tg_loop, out: *mut tg_handle, capacity: usize) -> c_int {
-    guard!(tg_loop_get_handles(loop_, out, capacity), {
-        // SAFETY: the caller's promise.
-        unsafe { array_out(out, capacity) }.and_then(|out| {
-            let mut room = out.iter_mut();
-            let found = find_loop(loop_)?;
-            on_loop!(found, event_loop => event_loop.for_each_handle(|id| {
-                if let Some(slot) = room.next() {
-                    slot.write(id.raw());
-                }
-            }))
-        })
-    })
-}
-
-/// A text for people: one line for each open handle with id, kind, what it watches, and whether it is active and
-/// referenced. As much as fits is written and ended by a zero byte, as snprintf does.
-///
-/// Thread: the loop's.
-/// Callable from callbacks: yes.
-/// Ownership: `buffer` stays the caller's.
-/// Returns: the length of the whole text.
-/// Errors: TG_EINVAL (`buffer` is NULL although `capacity` is not 0), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED,
-/// TG_EPANIC.
-///
-/// # Safety
-/// `buffer` is NULL or has room for `capacity` bytes.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn tg_loop_dump(loop_: tg_loop, buffer: *mut c_char, capacity: usize) -> c_int {
-    guard!(tg_loop_dump(loop_, buffer, capacity), {
-        // SAFETY: the caller's promise.
-        unsafe { array_out(buffer.cast::<u8>(), capacity) }.and_then(|out| {
-            let mut text = String::new();
-            on_loop!(find_loop(loop_)?, event_loop => event_loop.dump(&mut text))?;
-            let fits = text.len().min(capacity.saturating_sub(1));
-            let bytes = text.bytes().take(fits).chain([0]);
-            for (slot, byte) in out.iter_mut().zip(bytes) {
-                slot.write(byte);
-            }
-            Ok(text.len())
         })
     })
 }
@@ -429,14 +389,14 @@ pub extern "C" fn tg_loop_attach(loop_: tg_loop) -> c_int {
     guard!(tg_loop_attach(loop_), registry::attach(loop_))
 }
 
-/// In a forked child: rebuilds the inherited loop with kernel objects of its own. Its handles live on in the child; posts
-/// and signals that were on their way stay with the parent (their users are released in the child). Inside a callback the
+/// In a forked child: rebuilds the inherited loop with kernel objects of its own. Its handles live on in the child; posts,
+/// deferred calls and signals that were on their way stay with the parent (their users are released in the child). Inside a callback the
 /// run goes on when the callback returns.
 ///
 /// Thread: the child's first; it becomes the loop's.
 /// Callable from callbacks: yes.
-/// Errors: TG_EINVAL (not an inherited loop), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_ENOMEM, -EMFILE, -ENFILE,
-/// TG_EPANIC.
+/// Errors: TG_EINVAL (not an inherited loop), TG_EBUSY (another thread of the parent was inside the loop at the fork: it can
+/// only be freed), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_ENOMEM, -EMFILE, -ENFILE, TG_EPANIC.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_loop_reopen(loop_: tg_loop) -> c_int {
     guard!(tg_loop_reopen(loop_), {

@@ -23,6 +23,17 @@ macro_rules! guard {
     };
 }
 
+/// The same for what a signal handler may call: a failure is its code and no words, since those need memory and a lock.
+macro_rules! guard_signal {
+    ($name:ident($argument:ident), $body:expr) => {
+        match $crate::guard::catch(stringify!($name), || $crate::guard::IntoCode::into_code($body)) {
+            Ok(code) => code,
+            Err($crate::guard::Failure::Error(error)) => error.code(),
+            Err($crate::guard::Failure::Panic) => $crate::guard::poisoned($argument),
+        }
+    };
+}
+
 /// The body of an exported function whose type has no code: `total!(tg_name, fallback, expression)`.
 macro_rules! total {
     ($name:ident, $fallback:expr, $body:expr) => {
@@ -75,6 +86,13 @@ pub(crate) fn catch(name: &'static str, body: impl FnOnce() -> Result<c_int>) ->
             Err(Failure::Panic)
         }
     }
+}
+
+/// What is left to do after a panic.
+#[cold]
+pub(crate) fn poisoned(id: u64) -> c_int {
+    registry::poison(id);
+    Error::PANIC.code()
 }
 
 /// Puts the failure into words for `tg_last_error`; its code. If the words cannot be made, the code still says what matters.

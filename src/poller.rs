@@ -127,7 +127,14 @@ fn make(options: tg_poller_options) -> Result<tg_poller> {
 /// Errors: TG_ESTALE, TG_EKIND, TG_EPANIC.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_poller_free(poller: tg_poller) -> c_int {
-    guard!(tg_poller_free(poller), registry::remove_poller(poller).map(|(waiter, forked)| end(waiter, forked)))
+    guard!(
+        tg_poller_free(poller),
+        registry::remove_poller(poller).map(|(waiter, forked)| {
+            if let Some(waiter) = waiter {
+                end(waiter, forked);
+            }
+        })
+    )
 }
 
 fn end(waiter: Arc<Waiter>, forked: bool) {
@@ -170,7 +177,7 @@ pub extern "C" fn tg_poller_add(poller: tg_poller, fd: tg_fd, interest: u32, mod
 /// Thread: any.
 /// Callable from callbacks: yes.
 /// Errors: TG_EINVAL (unknown bits or mode), TG_ENOENT (it is not added), TG_EBADFD (it was closed), TG_ENOTSUP, TG_ESTALE,
-/// TG_EKIND, TG_EFORKED, TG_EPANIC; with TG_POLLER_NATIVE the kernel's in place of ours.
+/// TG_EKIND, TG_EFORKED, TG_EPANIC, -ENOMEM, -ENOSPC; with TG_POLLER_NATIVE the kernel's in place of ours.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_poller_modify(poller: tg_poller, fd: tg_fd, interest: u32, mode: u32, data: u64) -> c_int {
     guard!(tg_poller_modify(poller, fd, interest, mode, data), {

@@ -49,13 +49,10 @@ struct Entry {
     poisoned: AtomicBool,
     is_batch: AtomicBool,
     pointer: AtomicPtr<Loop>,
-    poller: Lock<Option<PollerEntry>>,
-}
-
-struct PollerEntry {
-    generation: u32,
-    epoch: u64,
-    waiter: Arc<Waiter>,
+    /// The generation of the poller; 0: there is none. Read without the lock, which a forked child may find shut.
+    poller_generation: AtomicU32,
+    poller_epoch: AtomicU64,
+    poller: Lock<Option<Arc<Waiter>>>,
 }
 
 const NOBODY: u64 = u64::MAX;
@@ -68,6 +65,8 @@ static ENTRIES: [Entry; TAGS] = [const {
         poisoned: AtomicBool::new(false),
         is_batch: AtomicBool::new(false),
         pointer: AtomicPtr::new(null_mut()),
+        poller_generation: AtomicU32::new(0),
+        poller_epoch: AtomicU64::new(0),
         poller: Lock::new(None),
     }
 }; TAGS];
@@ -162,7 +161,12 @@ pub(crate) fn find_handle(raw: u64) -> Result<(&'static Loop, Id)> {
 /// # Errors
 /// [`Error::STALE`].
 pub(crate) fn is_batch(raw: u64) -> Result<bool> {
-    Ok(entry_of(Id::from_raw(raw))?.is_batch.load(Ordering::Relaxed))
+    let id = Id::from_raw(raw);
+    let entry = entry_of(id)?;
+    if id.index() == OWNER_INDEX && entry.generation.load(Ordering::Acquire) != id.generation() {
+        return Err(Error::STALE);
+    }
+    Ok(entry.is_batch.load(Ordering::Relaxed))
 }
 
 /// What the engine cannot know of an id that a thread posts to: [`Error::PANIC`], or [`Error::KIND`] for a poller.
@@ -178,9 +182,29 @@ pub(crate) fn check_from_any_thread(raw: u64) -> Result<()> {
 
 /// Makes the loop that an id belongs to refuse further work.
 pub(crate) fn poison(raw: u64) {
-    if let Ok(entry) = entry_of(Id::from_raw(raw)) {
-        entry.poisoned.store(true, Ordering::Relaxed);
+    let id = Id::from_raw(raw);
+    let Ok(entry) = entry_of(id) else { return };
+    let live = entry.generation.load(Ordering::Acquire);
+    // A handle's generation is at least that of its loop; an older id is nobody's.
+    if live == 0 || id.generation() < live || (id.index() == OWNER_INDEX && id.generation() != live) {
+        return;
     }
+    entry.poisoned.store(true, Ordering::Relaxed);
+    if entry.owner.load(Ordering::Acquire) == thread::token() {
+        // SAFETY: as in `Entry::get`: the calling thread owns the loop.
+        if let Some(found) = unsafe { entry.pointer.load(Ordering::Relaxed).as_ref() } {
+            // Ends a run that is going on.
+            on_loop!(found, event_loop => event_loop.poison());
+        }
+    }
+}
+
+/// How many handles are open in a loop that is running on this thread, whatever has become of it.
+pub(crate) fn open_handles(raw: u64) -> usize {
+    let Ok(entry) = entry_of(Id::from_raw(raw)) else { return 0 };
+    // SAFETY: as in `Entry::get`: `remove_loop` has just found that the calling thread owns it.
+    let found = unsafe { entry.pointer.load(Ordering::Relaxed).as_ref() };
+    found.map_or(0, |found| on_loop!(found, event_loop => event_loop.open_handles()))
 }
 
 /// Puts a new loop under its id, owned by the calling thread.
@@ -298,19 +322,27 @@ pub(crate) fn attach(raw: u64) -> Result<()> {
     }
     let taken = entry.owner.compare_exchange(NOBODY, thread::token(), Ordering::AcqRel, Ordering::Relaxed);
     taken.map_err(|_| Error::WRONG_THREAD.because("a thread owns the loop"))?;
+    if entry.generation.load(Ordering::Acquire) != id.generation() {
+        // Another thread has taken it over and freed it, and the tag is another loop's that was given up, too.
+        entry.owner.store(NOBODY, Ordering::Release);
+        return Err(Error::STALE);
+    }
     annotate::happens_after(&raw const *entry as usize);
     Ok(())
 }
 
 fn is_poller(id: Id) -> bool {
-    let poller = ENTRIES[id.tag() as usize].poller.lock();
-    poller.as_ref().is_some_and(|poller| poller.generation == id.generation())
+    let live = ENTRIES[id.tag() as usize].poller_generation.load(Ordering::Acquire);
+    live != 0 && id == Id::new(id.tag(), live, OWNER_INDEX)
 }
 
 /// Puts a new poller under its id.
 pub(crate) fn add_poller(id: Id, waiter: Arc<Waiter>) {
-    let mut slot = ENTRIES[id.tag() as usize].poller.lock();
-    *slot = Some(PollerEntry { generation: id.generation(), epoch: fork::epoch(), waiter });
+    let entry = &ENTRIES[id.tag() as usize];
+    annotate::atomic_memory(&raw const *entry as usize, std::mem::offset_of!(Entry, poller));
+    *entry.poller.lock() = Some(waiter);
+    entry.poller_epoch.store(fork::epoch(), Ordering::Release);
+    entry.poller_generation.store(id.generation(), Ordering::Release);
     LIVE_POLLERS.fetch_add(1, Ordering::Relaxed);
 }
 
@@ -321,16 +353,15 @@ pub(crate) fn add_poller(id: Id, waiter: Arc<Waiter>) {
 pub(crate) fn find_poller(raw: u64) -> Result<Arc<Waiter>> {
     let id = Id::from_raw(raw);
     let entry = entry_of(id)?;
-    if let Some(poller) = entry.poller.lock().as_ref() {
-        if id == poller_id(id, poller) {
-            return if poller.epoch == fork::epoch() { Ok(poller.waiter.clone()) } else { Err(Error::FORKED) };
-        }
+    if !is_poller(id) {
+        return Err(not_a_poller(id, entry));
     }
-    Err(not_a_poller(id, entry))
-}
-
-fn poller_id(like: Id, poller: &PollerEntry) -> Id {
-    Id::new(like.tag(), poller.generation, OWNER_INDEX)
+    if entry.poller_epoch.load(Ordering::Acquire) != fork::epoch() {
+        return Err(Error::FORKED);
+    }
+    let poller = entry.poller.lock();
+    // Looked at again: it may have been freed, and the tag given to another one.
+    poller.as_ref().filter(|_| is_poller(id)).cloned().ok_or(Error::STALE)
 }
 
 #[cold]
@@ -343,20 +374,26 @@ fn not_a_poller(id: Id, entry: &'static Entry) -> Error {
     if open == Ok(true) { Error::KIND } else { Error::STALE }
 }
 
-/// Takes a poller out, in a forked child too; whether it was inherited.
+/// Takes a poller out, in a forked child too; whether it was inherited. Nothing comes out when a thread that exists only in
+/// the parent was changing it at the fork.
 ///
 /// # Errors
 /// [`Error::STALE`], [`Error::KIND`].
-pub(crate) fn remove_poller(raw: u64) -> Result<(Arc<Waiter>, bool)> {
+pub(crate) fn remove_poller(raw: u64) -> Result<(Option<Arc<Waiter>>, bool)> {
     let id = Id::from_raw(raw);
     let entry = entry_of(id)?;
-    let mut slot = entry.poller.lock();
-    if slot.as_ref().is_some_and(|poller| id == poller_id(id, poller)) {
-        if let Some(poller) = slot.take() {
-            LIVE_POLLERS.fetch_sub(1, Ordering::Relaxed);
-            return Ok((poller.waiter, poller.epoch != fork::epoch()));
-        }
+    if !is_poller(id) {
+        return Err(not_a_poller(id, entry));
     }
-    drop(slot);
-    Err(not_a_poller(id, entry))
+    let forked = entry.poller_epoch.load(Ordering::Acquire) != fork::epoch();
+    if forked {
+        entry.poller.recover_after_fork(|| None);
+    }
+    let mut poller = entry.poller.lock();
+    if !is_poller(id) {
+        return Err(Error::STALE);
+    }
+    entry.poller_generation.store(0, Ordering::Release);
+    LIVE_POLLERS.fetch_sub(1, Ordering::Relaxed);
+    Ok((poller.take(), forked))
 }

@@ -13,6 +13,7 @@ of each suite is in target/test-logs.
 import argparse
 import os
 import pathlib
+import signal
 import sys
 import traceback
 
@@ -116,6 +117,8 @@ def chosen(options):
 
 
 def main():
+    # Started in the background by a shell we inherit that SIGINT is ignored, and so would the tests of Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="what fits into a minute")
     parser.add_argument("--list", action="store_true", help="name the suites and end")

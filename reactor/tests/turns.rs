@@ -234,7 +234,7 @@ fn h43_no_callback_comes_from_inside_a_call() {
 #[test]
 fn h67_ending_a_loop_reports_and_releases_what_was_open() {
     // mutation: `close_everything` leaves handles with interest in the table.
-    let event_loop = Closures::new_loop().unwrap();
+    let mut event_loop = Closures::new_loop().unwrap();
     let witness = Rc::new(());
     for _ in 0..10 {
         let witness = witness.clone();

@@ -10,7 +10,8 @@ enum call_trait {
     ANY_THREAD = 1,  /* documented as callable from any thread */
     NO_CODE = 2,     /* its type has no error code: the call returns 1 when the fallback is right */
     ON_LOOP = 4,     /* names a loop (or handle): a panic in it makes that loop refuse work */
-    ON_BATCH = 8     /* needs the batch loop of the scene */
+    ON_BATCH = 8,    /* needs the batch loop of the scene */
+    NO_WORDS = 16    /* for signal handlers, too: a failure leaves tg_last_error alone */
 };
 
 typedef struct scene {
@@ -153,7 +154,7 @@ CALL(tg_now_ns, return tg_now_ns() >= 0;)
 #define ROW(name, traits) { #name, traits, call_##name }
 
 static const call calls[] = {
-    ROW(tg_async_open, ON_LOOP), ROW(tg_async_send, ON_LOOP | ANY_THREAD),
+    ROW(tg_async_open, ON_LOOP), ROW(tg_async_send, ON_LOOP | ANY_THREAD | NO_WORDS),
     ROW(tg_backend_name, ANY_THREAD | NO_CODE), ROW(tg_batch_get, ON_BATCH),
     ROW(tg_batch_turn, ON_BATCH), ROW(tg_check_open, ON_LOOP), ROW(tg_close, ON_LOOP),
     ROW(tg_defer, ON_LOOP), ROW(tg_err_name, ANY_THREAD | NO_CODE),
@@ -172,7 +173,7 @@ static const call calls[] = {
     ROW(tg_loop_run, ON_LOOP), ROW(tg_loop_run_nowait, ON_LOOP), ROW(tg_loop_run_once, ON_LOOP),
     ROW(tg_loop_run_until, ON_LOOP), ROW(tg_loop_set_slow_callback, ON_LOOP),
     ROW(tg_loop_stop, ON_LOOP | ANY_THREAD), ROW(tg_loop_unhold, ON_LOOP),
-    ROW(tg_loop_wake, ON_LOOP | ANY_THREAD), ROW(tg_now_ns, ANY_THREAD | NO_CODE),
+    ROW(tg_loop_wake, ON_LOOP | ANY_THREAD | NO_WORDS), ROW(tg_now_ns, ANY_THREAD | NO_CODE),
     ROW(tg_poll_once, ANY_THREAD), ROW(tg_poller_add, ANY_THREAD),
     ROW(tg_poller_free, ANY_THREAD), ROW(tg_poller_get_fd, ANY_THREAD),
     ROW(tg_poller_get_waits, ANY_THREAD), ROW(tg_poller_modify, ANY_THREAD),

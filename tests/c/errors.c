@@ -19,7 +19,7 @@ static const struct {
 };
 #define OURS (sizeof ours / sizeof ours[0])
 
-/* mutation (unverified): a code without an entry gives NULL or an empty text. */
+/* mutation: the name of an unknown code is empty. */
 static void names_and_texts_are_total(void)
 {
     for (int code = FIRST; code <= LAST; code++) {
@@ -33,7 +33,7 @@ static void names_and_texts_are_total(void)
     }
 }
 
-/* mutation (unverified): two entries of the table have the same name. */
+/* mutation: TG_ENOENT has the name of TG_EEXIST. */
 static void names_are_unique(void)
 {
     static const char *names[LAST - FIRST + 1];
@@ -51,7 +51,7 @@ static void names_are_unique(void)
     CHECK(count > (int)OURS + 50); /* ours, success, and the system's */
 }
 
-/* mutation (unverified): a code is renumbered. */
+/* mutation: an unknown code is called TG_OK. */
 static void our_codes_and_the_systems(void)
 {
     for (size_t i = 0; i < OURS; i++) {
@@ -65,7 +65,7 @@ static void our_codes_and_the_systems(void)
     CHECK(strcmp(tg_err_name(EPERM), "TG_UNKNOWN") == 0); /* positive numbers are counts */
 }
 
-/* mutation (unverified): the words lack the name or the values of the call. */
+/* mutation: the words do not have the values of the call. */
 static void last_error_has_the_call_and_its_values(void)
 {
     tg_loop loop = 0;

@@ -18,7 +18,7 @@ static uint64_t turns_at_rest(tg_loop loop)
     return stats_of(loop).turns - before;
 }
 
-/* mutation (unverified): EPOLLPRI is not stripped although nobody asked for it. */
+/* mutation: unwanted urgency is not stripped from the registration. */
 static void h28_unread_urgent_byte_does_not_spin(void)
 {
     tg_loop loop = new_loop();
@@ -38,7 +38,7 @@ static void h28_unread_urgent_byte_does_not_spin(void)
     close_both(ends);
 }
 
-/* mutation (unverified): priority is stripped from those who asked for it, too. */
+/* mutation: urgency is not told to a single watcher. */
 static void h28_urgent_byte_is_reported_on_request(void)
 {
     tg_loop loop = new_loop();
@@ -53,7 +53,7 @@ static void h28_urgent_byte_is_reported_on_request(void)
     close_both(ends);
 }
 
-/* mutation (unverified): "no interest" is registered as a modify to an empty mask. */
+/* mutation: a registration without interest is changed to an empty mask instead of deleted. */
 static void h27_hangup_without_interest_does_not_spin(void)
 {
     tg_loop loop = new_loop();
@@ -77,7 +77,7 @@ static void h27_hangup_without_interest_does_not_spin(void)
     close(ends[0]);
 }
 
-/* mutation (unverified): the peer's half-close is part of every registration. */
+/* mutation: the peer's half-close is part of every registration that is made by hand. */
 static void h27_half_close_of_a_paused_peer_does_not_spin(void)
 {
     tg_loop loop = new_loop();
@@ -102,7 +102,7 @@ static void h27_half_close_of_a_paused_peer_does_not_spin(void)
 
 /* The descriptor is closed without its watcher, but a duplicate keeps the kernel's registration
  * alive: it reports for ever and cannot be removed by number.
- * mutation (unverified): an event for a registration that nobody has is ignored. */
+ * mutation: the poller object is not replaced when a dead registration reports. */
 static void h06_duplicate_keeps_a_dead_registration(void)
 {
     tg_loop loop = new_loop();
@@ -134,7 +134,7 @@ static void h06_duplicate_keeps_a_dead_registration(void)
 
 /* A watcher of a number that was closed and reused meets the kernel's registration of the old
  * description, kept alive by a duplicate: the new watcher works, the old one ends.
- * mutation (unverified): events are looked up by descriptor number. */
+ * mutation: the poller object is not replaced when a dead registration reports. */
 static void h06_number_reused_while_a_duplicate_lives(void)
 {
     tg_loop loop = new_loop();
@@ -163,7 +163,7 @@ static void h06_number_reused_while_a_duplicate_lives(void)
     close_both(fresh);
 }
 
-/* mutation (unverified): edge is the default mode. */
+/* mutation: level is registered as edge. */
 static void h29_partial_drain_is_reported_again_by_default(void)
 {
     tg_loop loop = new_loop();
@@ -182,7 +182,7 @@ static void h29_partial_drain_is_reported_again_by_default(void)
 
 /* Two watchers, one byte: the second is told of readiness that the first has used up. Its read fails
  * with EAGAIN and nothing hangs; the library has not touched the descriptor's flags.
- * mutation (unverified): opening a watcher sets or clears O_NONBLOCK. */
+ * mutation: opening a watcher sets O_NONBLOCK and clears the other flags. */
 static void h37_spurious_readiness(void)
 {
     tg_loop loop = new_loop();
@@ -211,7 +211,7 @@ static void h37_spurious_readiness(void)
     close_both(ends);
 }
 
-/* mutation (unverified): the slot is not rolled back when the registration fails. */
+/* mutation: the slot is not given back when the registration fails. */
 static void h10_a_failed_open_leaves_nothing(void)
 {
     tg_loop loop = new_loop();
@@ -234,7 +234,7 @@ static void h10_a_failed_open_leaves_nothing(void)
     CHECK_EQ(it.released, 0);
 }
 
-/* mutation (unverified): a loop that could not be made leaves its first descriptor open. */
+/* mutation: making the waker leaves a descriptor of its own open. */
 static void h10_no_descriptor_for_a_loop(void)
 {
     struct rlimit limit, low;
@@ -270,7 +270,7 @@ static void on_io_timeout(tg_handle self, void *user, uint32_t ready, int status
     on_io(self, user, ready, status);
 }
 
-/* mutation (unverified): the inactivity timeout is not armed at open. */
+/* mutation: the inactivity timeout is not armed at open. */
 static void io_timeout_reports_and_can_be_changed(void)
 {
     tg_loop loop = new_loop();

@@ -286,7 +286,8 @@ static const char *row_name(size_t i) { return rows[i].symbol; }
 
 static void table_equals_the_exported_symbols(void) { symbols_equal(row_name, ROWS); }
 
-/* mutation (unverified): one check of an argument is taken out of any of the functions. */
+/* mutation: a check is taken out (seen for: out-parameters, timeouts, the poller's interest,
+ * unhold). */
 static void h01_misuse_of_every_function(void)
 {
     /* The first loop of the process stays alive: the id 0 must not be taken for something of its. */

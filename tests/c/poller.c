@@ -12,7 +12,7 @@ static tg_poller new_poller(uint32_t flags)
     return poller;
 }
 
-/* mutation (unverified): modify forgets the new data, or remove leaves the registration. */
+/* mutation: modify keeps the old data. */
 static void add_modify_remove(void)
 {
     tg_poller poller = new_poller(0);
@@ -48,7 +48,7 @@ static void add_modify_remove(void)
     close_both(ends);
 }
 
-/* mutation (unverified): the mode is ignored. */
+/* mutation: edge is registered as level. */
 static void edge_and_oneshot(void)
 {
     tg_poller poller = new_poller(0);
@@ -74,7 +74,7 @@ static void edge_and_oneshot(void)
 }
 
 /* A peer that is gone is reported with the directions that were asked for, and removing ends it.
- * mutation (unverified): hang-ups are masked by the interest. */
+ * mutation: a hang-up is not told to those who did not ask for it. */
 static void hangup_and_capacity(void)
 {
     tg_poller poller = new_poller(0);
@@ -110,7 +110,7 @@ static int temporary_file(void)
     return fd;
 }
 
-/* mutation (unverified): the strict flag is ignored, or EPERM is not emulated without it. */
+/* mutation: the strict flag is ignored. */
 static void h39_regular_files_and_strict(void)
 {
     tg_poller lenient = new_poller(0), strict = new_poller(TG_POLLER_STRICT);
@@ -134,7 +134,7 @@ static void h39_regular_files_and_strict(void)
     close(file);
 }
 
-/* mutation (unverified): native data or masks are translated; errors are ours. */
+/* mutation: data of all ones is accepted. */
 static void native_mode(void)
 {
     tg_poller poller = new_poller(TG_POLLER_NATIVE);
@@ -163,7 +163,7 @@ static void native_mode(void)
     close(file);
 }
 
-/* mutation (unverified): an adopted descriptor is not closed by free, or is when new fails. */
+/* mutation: the poller owns a duplicate instead of what it adopted. */
 static void adopted_descriptor(void)
 {
     tg_poller_options options = TG_POLLER_OPTIONS_INIT;
@@ -211,7 +211,7 @@ static void *wake_it(void *argument)
     return NULL;
 }
 
-/* mutation (unverified): a wake-up before the wait is lost. */
+/* mutation: a wake-up does not end the wait. */
 static void wake_before_and_during_a_wait(void)
 {
     waiting it = { new_poller(0), -1 };
@@ -245,7 +245,7 @@ static void free_under_waits(uint32_t flags)
     }
 }
 
-/* mutation (unverified): free closes the descriptor that others wait on, without waking them. */
+/* mutation: free does not wake those who wait. */
 static void h49_free_during_waits(void)
 {
     free_under_waits(0);
@@ -264,7 +264,7 @@ static void *signal_until_done(void *argument)
     return NULL;
 }
 
-/* mutation (unverified): EINTR is retried although the poller was made interruptible. */
+/* mutation: EINTR is retried although the poller was made interruptible. */
 static void h36_interruptible_wait(void)
 {
     tg_poller poller = new_poller(TG_POLLER_INTERRUPTIBLE);
@@ -292,7 +292,7 @@ static void h36_interruptible_wait(void)
 }
 
 /* Descriptors are added, changed and removed by threads while another waits.
- * mutation (unverified): registrations are not guarded by a lock. */
+ * mutation: a wake-up does not end the wait. */
 static void *churn(void *argument)
 {
     tg_poller poller = *(tg_poller *)argument;

@@ -19,7 +19,7 @@ static void close_both_probes(probe *it)
     CHECK_CODE(probe_close(it), 0);
 }
 
-/* mutation (unverified): release called from inside tg_close instead of at the end of the turn. */
+/* mutation: close queues the release of the user twice. */
 static void h02_h03_close_self(void)
 {
     for (size_t k = 0; k < PROBE_KINDS; k++) {
@@ -36,8 +36,7 @@ static void h02_h03_close_self(void)
     }
 }
 
-/* mutation (unverified): a slot's generation is not advanced by close, so that the second close
- * succeeds and releases again. */
+/* mutation: tg_close gives 0 for an id that is closed already. */
 static void h18_close_self_twice(void)
 {
     for (size_t k = 0; k < PROBE_KINDS; k++) {
@@ -75,8 +74,7 @@ static void run_pair(uint32_t first_kind, uint32_t second_kind)
         printf("# of the pair %s, %s\n", probe_name(first_kind), probe_name(second_kind));
 }
 
-/* mutation (unverified): dispatch collects the ready slots first and calls them without looking
- * the id up again. */
+/* mutation: close queues the release but leaves the handle in its slot. */
 static void h04_h12_close_other_in_the_same_batch(void)
 {
     for (size_t i = 0; i < PROBE_KINDS; i++)
@@ -89,8 +87,7 @@ static void close_another_in_release(probe *it)
     if (it->other != NULL) it->result = probe_close(it->other);
 }
 
-/* mutation (unverified): the list of releases is iterated while it grows, or dropped when a
- * release adds to it. */
+/* mutation: releases that are queued by a release are dropped. */
 static void h15_h18_close_in_release(void)
 {
     for (size_t k = 0; k < PROBE_KINDS; k++) {
@@ -125,7 +122,7 @@ static void free_the_loop(probe *it)
 
 /* Freeing the loop in a callback takes effect at the end of the run: run returns, the id is dead,
  * everything is released once.
- * mutation (unverified): the loop's state is dropped in tg_loop_free although it is running. */
+ * mutation: the request to free a running loop is forgotten at the end of its run. */
 static void h01_h03_free_the_loop_inside_a_callback(void)
 {
     for (size_t k = 0; k < PROBE_KINDS; k++) {
@@ -158,7 +155,7 @@ static void run_inside(probe *it)
     close_self(it);
 }
 
-/* mutation (unverified): the running flag is not tested by tg_loop_run_once. */
+/* mutation: the run does not look whether the loop is running. */
 static void h44_run_inside_a_callback(void)
 {
     for (size_t k = 0; k < PROBE_KINDS; k++) {
@@ -186,7 +183,7 @@ static void run_another_loop(probe *it)
     close_self(it);
 }
 
-/* mutation (unverified): the running flag is one for the thread instead of one for the loop. */
+/* mutation: a run of one loop is refused while another one has been run before it. */
 static void another_loop_runs_inside_a_callback(void)
 {
     for (size_t k = 0; k < PROBE_KINDS; k++) {
@@ -202,7 +199,7 @@ static void another_loop_runs_inside_a_callback(void)
 }
 
 /* Nothing but a run calls callbacks, however ready everything is.
- * mutation (unverified): tg_timer_open with delay 0 fires at once. */
+ * mutation: tg_defer calls the function at once as well. */
 static void h43_callbacks_come_only_from_run(void)
 {
     tg_loop loop = new_loop();
@@ -230,8 +227,7 @@ static void h43_callbacks_come_only_from_run(void)
 }
 
 /* One callback has all the bits; closing in it must not be followed by a second for the rest.
- * mutation (unverified): read and write readiness are delivered by two calls, the second one
- * without a look-up. */
+ * mutation: the hang-up bit is left out of what a watcher is told. */
 static void h02_close_self_with_all_bits_set(void)
 {
     tg_loop loop = new_loop();
@@ -251,7 +247,7 @@ static void h02_close_self_with_all_bits_set(void)
 }
 
 /* Every verb on a closed id, and on that id once its slot has a new owner.
- * mutation (unverified): the look-up ignores the generation. */
+ * mutation: the look-up ignores the generation. */
 static void h01_every_verb_on_a_closed_id_is_stale(void)
 {
     tg_loop loop = new_loop();
@@ -281,7 +277,7 @@ static void h01_every_verb_on_a_closed_id_is_stale(void)
 }
 
 /* Cancelling what is closed or already fired is a code or nothing, never an assertion.
- * mutation (unverified): stop of a stopped timer unlinks it a second time. */
+ * mutation: stopping a timer that does not run is an error. */
 static void h20_cancel_after_close_and_after_firing(void)
 {
     tg_loop loop = new_loop();

@@ -28,7 +28,7 @@ static void on_io_replace_other(tg_handle self, void *user, uint32_t ready, int 
     CHECK_CODE(tg_close(self), 0);
 }
 
-/* mutation (unverified): the poll key is the descriptor instead of the registration's id. */
+/* mutation: the look-up of the registration that an event names ignores the generation. */
 static void h05_close_reopen_same_number_in_batch(void)
 {
     pair_scene it = { .heir_user = { .enough = 1 } };
@@ -69,7 +69,7 @@ static void on_io_close_fd(tg_handle self, void *user, uint32_t ready, int statu
 
 /* The descriptor is closed in the callback, the watcher is not. No abort, no spin, and the next
  * operation on the watcher says so, by its code or by the event that follows it.
- * mutation (unverified): EBADF of a modify is ignored. */
+ * mutation: a registration that the kernel refuses to change is left as it is. */
 static void h07_fd_closed_under_its_watcher(void)
 {
     tg_loop loop = new_loop();
@@ -104,7 +104,7 @@ static void h07_fd_closed_under_its_watcher(void)
 
 /* The number of a descriptor that was closed under its watcher is reused: the new watcher works,
  * the old one gets TG_EBADFD once, and no event of the new descriptor.
- * mutation (unverified): a successful ADD over a known number merges the watchers. */
+ * mutation: a successful ADD over a known number leaves the old watchers alone. */
 static void h07_reused_number_ends_the_old_watcher(void)
 {
     tg_loop loop = new_loop();
@@ -183,7 +183,7 @@ static void shuffle(uint32_t kind)
     CHECK_EQ(it.extra.released, 1);
 }
 
-/* mutation (unverified): the list of hooks is walked by index while it changes. */
+/* mutation: a hook that was stopped after the phase had begun is still called. */
 static void h15_neighbours_change_in_each_phase(void)
 {
     shuffle(TG_KIND_PREPARE);
@@ -193,8 +193,7 @@ static void h15_neighbours_change_in_each_phase(void)
 
 /* Closing a watcher whose descriptor was closed and whose number was reused touches neither the
  * new descriptor nor its watcher.
- * mutation (unverified): close deletes by number without asking whose registration it is; or it
- * closes the descriptor. */
+ * mutation: closing a watcher removes its number from the kernel whosever registration it is. */
 static void h09_close_of_a_dead_watcher_spares_the_new_owner(void)
 {
     tg_loop loop = new_loop();
@@ -245,7 +244,7 @@ static void on_post_free(tg_loop loop, void *user)
     ((counter *)user)->last_status = tg_loop_free(loop);
 }
 
-/* mutation (unverified): a post that was never called is dropped without its release. */
+/* mutation: what was posted but not called is dropped without release when the loop is freed. */
 static void posts_and_defers_release_exactly_once(void)
 {
     tg_loop loop = new_loop();
@@ -264,8 +263,7 @@ static void posts_and_defers_release_exactly_once(void)
     CHECK_EQ(never.released, 2);
 }
 
-/* mutation (unverified): the rest of the snapshot of posts is dropped without releases when one of
- * them frees the loop. */
+/* mutation: the request to free a running loop is forgotten at the end of its run. */
 static void h01_free_the_loop_inside_a_post(void)
 {
     tg_loop loop = new_loop();
@@ -293,7 +291,7 @@ static void on_timer_swap_user(tg_handle self, void *user, uint64_t missed)
     if (it->enough != 0) CHECK_CODE(tg_close(self), 0);
 }
 
-/* mutation (unverified): set_user forgets the old release, or calls it at once. */
+/* mutation: the old user is not released. */
 static void set_user_releases_the_old_one_once(void)
 {
     tg_loop loop = new_loop();

@@ -217,6 +217,22 @@ static inline void put(int fd, const char *text)
     MUST(write(fd, text, strlen(text)) == (ssize_t)strlen(text));
 }
 
+/* Returns when that thread of this process sleeps in the kernel, as /proc tells. */
+static inline void wait_until_asleep(pid_t thread)
+{
+    char path[64], line[256];
+    snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)thread);
+    for (;;) {
+        FILE *file = fopen(path, "r");
+        const char *state;
+        MUST(file != NULL && fgets(line, sizeof line, file) != NULL);
+        fclose(file);
+        state = strrchr(line, ')');
+        if (state != NULL && state[1] == ' ' && state[2] == 'S') return;
+        sched_yield();
+    }
+}
+
 /* A connected pair of TCP sockets over the loopback: what urgent data and resets need. */
 static inline void make_tcp(int ends[2])
 {

@@ -31,8 +31,7 @@ static tg_handle open_stamp(tg_loop loop, int64_t delay, stamp *user)
 
 #define MANY 10000
 
-/* mutation (unverified): the wait's timeout is rounded down to milliseconds and the timer is taken
- * as due when it is within one. */
+/* mutation: what is due within a millisecond is taken as due. */
 static void h50_ten_thousand_random_timers_are_never_early(void)
 {
     static stamp users[MANY];
@@ -74,7 +73,7 @@ static void on_late_or_stamp(tg_handle self, void *user, uint64_t missed)
 }
 
 /* Relative timers count from now, not from the turn's clock reading.
- * mutation (unverified): tg_timer_start uses the turn's cached clock. */
+ * mutation: tg_timer_start counts from the turn's reading of the clock. */
 static void h51_timer_armed_after_long_work_is_not_early(void)
 {
     tg_loop loop = new_loop();
@@ -114,7 +113,7 @@ static void on_grid(tg_handle self, void *user, uint64_t missed)
     if (it->callbacks >= it->stop_at) CHECK_CODE(tg_close(self), 0);
 }
 
-/* mutation (unverified): a repeating timer is armed again from the time it fired at. */
+/* mutation: a repeating timer is armed again from the time at which it fired. */
 static void h52_repeating_timer_keeps_its_grid(void)
 {
     grid it = { .period = MS, .stop_at = harness_scale(300) + 4 };
@@ -132,7 +131,7 @@ static void h52_repeating_timer_keeps_its_grid(void)
     free_loop(it.loop, 0);
 }
 
-/* mutation (unverified): equal deadlines come in the order of a heap, not in that of arming. */
+/* mutation: equal deadlines come in the reverse order of arming. */
 static void deadline_order_then_arming_order(void)
 {
     static const int64_t delays[] = { 3, 1, 2, 1, 3, 2 };
@@ -156,7 +155,7 @@ static void deadline_order_then_arming_order(void)
     free_loop(loop, 0);
 }
 
-/* mutation (unverified): a one-shot timer stays armed, or restart of it is refused. */
+/* mutation: a timer that has fired once is armed again. */
 static void once_restart_stop_remaining(void)
 {
     tg_loop loop = new_loop();
@@ -208,7 +207,7 @@ static void on_timer_push_back(tg_handle self, void *user, uint64_t missed)
 
 /* An idle timeout that is pushed back again and again fires its delay after the last push at the
  * earliest (a machine that stalls between two pushes may make it fire there, rightly).
- * mutation (unverified): restart only marks the timer and the old deadline still fires. */
+ * mutation: restart of a timer that fires once does nothing. */
 static void restart_pushes_back(void)
 {
     tg_loop loop = new_loop();
@@ -233,7 +232,7 @@ static void on_timer_stop(tg_handle self, void *user, uint64_t missed)
     CHECK_CODE(tg_timer_stop(self), 0);
 }
 
-/* mutation (unverified): a repeating timer is armed again after its callback although it was stopped. */
+/* mutation: stop leaves the timer armed. */
 static void stop_in_its_callback_and_of_another_due_one(void)
 {
     tg_loop loop = new_loop();
@@ -251,7 +250,7 @@ static void stop_in_its_callback_and_of_another_due_one(void)
     free_loop(loop, 1);
 }
 
-/* mutation (unverified): deadline = now + delay wraps around. */
+/* mutation: deadline = now + delay wraps around. */
 static void h54_huge_values(void)
 {
     static const int64_t huge[] = { INT64_MAX, INT64_MAX - 1, INT64_C(2147483648) * MS,
@@ -284,7 +283,7 @@ static void h54_huge_values(void)
     free_loop(loop, 1);
 }
 
-/* mutation (unverified): a wall-clock deadline is taken as monotonic. */
+/* mutation: a wall-clock deadline is taken as monotonic. */
 static void h53_absolute_and_wall_clock(void)
 {
     tg_loop loop = new_loop();
@@ -309,7 +308,7 @@ static void h53_absolute_and_wall_clock(void)
 }
 
 /* A timeout below a millisecond must not become a busy wait of zeros.
- * mutation (unverified): the wait's timeout is rounded down. */
+ * mutation: the wait's timeout is rounded down to milliseconds. */
 static void h31_short_timeouts_do_not_spin(void)
 {
     enum { ROUNDS = 20 };

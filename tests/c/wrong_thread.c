@@ -41,7 +41,7 @@ static void check_one(const call *which)
     if (harness_bad != bad_before) printf("# of %s\n", which->symbol);
 }
 
-/* mutation (unverified): one function looks the loop up without asking who owns it. */
+/* mutation: the look-up of a loop, or tg_loop_free, does not ask who owns it. */
 static void wrong_thread_for_every_function(void)
 {
     for (size_t i = 0; i < CALLS; i++) check_one(&calls[i]);

@@ -12,8 +12,9 @@ from .harness import TOP, shown, symbols
 SOURCE = TOP / "src"
 EXPORT = re.compile(r"#\[(?:unsafe\(no_mangle\)|no_mangle)\]")
 SIGNATURE = re.compile(r'\s*(?:#\[[^\]]*\]\s*)*pub\s+(?:unsafe\s+)?extern\s+"C"\s+fn\s+(\w+)')
-# The two forms that keep panics inside: guard! gives a code, total! a fallback for types without one.
-GUARD = re.compile(r"\s*(guard|total)!\s*\(\s*(\w+)")
+# The forms that keep panics inside: guard! gives a code and words, guard_signal! a code alone (signal handlers),
+# total! a fallback for types without one.
+GUARD = re.compile(r"\s*(guard_signal|guard|total)!\s*\(\s*(\w+)")
 RETURNS_CODE = re.compile(r"->\s*c_int\s*$")
 HEADINGS = ["Thread", "Callable from callbacks", "Errors"]
 TEST_ONLY = "tg_test_"  # exported behind a feature that no release has
@@ -88,7 +89,7 @@ def unguarded(export):
     """What is wrong with the guard that must be the whole body."""
     guard = GUARD.match(export.body)
     if not guard:
-        yield "its body does not begin with guard! or total!"
+        yield "its body does not begin with guard!, guard_signal! or total!"
         return
     if guard.group(2) != export.name:
         yield f"its guard names {guard.group(2)}"

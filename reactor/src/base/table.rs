@@ -117,9 +117,13 @@ impl<T> Table<T> {
         })
     }
 
-    /// The first one in use, if any.
-    pub fn first(&self) -> Option<Id> {
-        self.iter().next().map(|(id, _)| id)
+    /// The first one in use at this index or behind it.
+    pub fn first_from(&self, index: u32) -> Option<Id> {
+        let behind = self.slots.iter().enumerate().skip(index as usize);
+        behind
+            .filter(|(_, slot)| slot.value.is_some())
+            .map(|(index, slot)| self.id(index as u32, slot.generation))
+            .next()
     }
 }
 

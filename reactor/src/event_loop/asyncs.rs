@@ -120,6 +120,15 @@ impl Asyncs {
         }
     }
 
+    /// In a forked child: sends that were on their way are the parent's. Every open handle is opened anew after this.
+    pub(super) fn forget_sends(&self) {
+        self.head.store(0, Ordering::SeqCst);
+        let leaves = self.root.get().into_iter().flat_map(|root| root.iter()).filter_map(OnceLock::get);
+        for slot in leaves.flat_map(|branch| branch.iter()).filter_map(OnceLock::get).flat_map(|leaf| leaf.iter()) {
+            slot.state.store(0, Ordering::SeqCst);
+        }
+    }
+
     /// Whether anything was sent to.
     pub(super) fn pending(&self) -> bool {
         self.head.load(Ordering::SeqCst) != 0

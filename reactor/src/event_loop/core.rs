@@ -125,6 +125,8 @@ pub(super) struct Core<S: Sink> {
     pub(super) holds: usize,
     pub(super) clock: Clock,
     pub(super) now_ns: i64,
+    /// Nothing is half done: the loop is in the middle of its wait.
+    pub(super) waiting: bool,
     pub(super) turn: Turn<S>,
     pub(super) stats: Stats,
     pub(super) slow: Option<SlowHook<S::User>>,
@@ -154,6 +156,7 @@ impl<S: Sink> Core<S> {
             holds: 0,
             clock,
             now_ns,
+            waiting: false,
             turn: Turn::new()?,
             stats: Stats::default(),
             slow: None,
@@ -254,11 +257,12 @@ impl<S: Sink> Core<S> {
     pub(super) fn close_everything(&mut self, forked: bool) -> usize {
         let open = self.table.len();
         if forked {
-            signal::take_back_after_fork();
             self.descriptors.forget_kernel();
             self.leave_poller_to_parent();
         }
-        while let Some(id) = self.table.first() {
+        let mut place = 0;
+        while let Some(id) = self.table.first_from(place) {
+            place = id.index();
             // Cannot fail: the id was just found.
             let _ = self.close(id);
         }

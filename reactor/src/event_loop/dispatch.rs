@@ -14,7 +14,9 @@ impl<S: Sink> EventLoop<S> {
     pub(super) fn dispatch_post(&self, mut post: S::Post) {
         self.watched(Id::NONE, || self.sink.post(self, &mut post));
         let mut core = self.core.borrow_mut();
-        if core.releases.try_reserve(1).is_ok() {
+        // Besides what every open handle may need.
+        let room = core.table.len() + 1;
+        if core.releases.try_reserve(room).is_ok() {
             core.releases.push_back(Release::Post(post));
             return;
         }

@@ -1,19 +1,23 @@
 //! The loop in a forked child.
 
-use super::core::{Release, Slot};
+use super::core::{Core, Release, Slot};
+use super::timer::wall_registration;
 use super::{EventLoop, Sink};
 use crate::base::error::{Error, Result};
+use crate::base::id::Id;
+use crate::sys::clock::WallWatch;
 use crate::sys::poller::{Poller, Waker};
 use crate::sys::signal;
 
 impl<S: Sink> EventLoop<S> {
     /// Rebuilds an inherited loop: its handles live on in the child with kernel objects of their own, and the parent's are
-    /// left alone. Posts and signals that were on their way at the fork stay with the parent. Inside a callback the run
-    /// goes on when it returns.
+    /// left alone. Posts, deferred calls and signals that were on their way at the fork stay with the parent; their users
+    /// are given back here without having been called. Inside a callback the run goes on when it returns.
     ///
     /// # Errors
-    /// [`Error::INVALID`] in the process that made the loop, [`Error::PANIC`], the system's (EMFILE): then the loop is
-    /// still [`Error::FORKED`] and can be freed.
+    /// [`Error::INVALID`] in the process that made the loop; [`Error::BUSY`] when a thread of the parent that does not exist
+    /// here was inside the loop at the fork: it can only be freed; [`Error::NO_MEMORY`], [`Error::PANIC`], the system's
+    /// (EMFILE). Then the loop is still [`Error::FORKED`].
     pub fn reopen(&self) -> Result<()> {
         if self.poisoned.get() {
             return Err(Error::PANIC);
@@ -21,31 +25,70 @@ impl<S: Sink> EventLoop<S> {
         if !self.claim.is_forked() {
             return Err(Error::invalid("the loop was not inherited by a fork"));
         }
-        let fresh = Poller::new()?;
-        let waker = Waker::new()?;
-        waker.register(&fresh)?;
-        let mut core = self.core.try_borrow_mut().map_err(|_| Error::REENTRANT)?;
+        let mut core = self.core.try_borrow_mut().map_err(|_| Error::BUSY)?;
         let core = &mut *core;
-        if let Some(outer) = &core.outer {
-            outer.separate_from_parent()?;
-            outer.watch(fresh.fd())?;
+        // Everything that can fail comes before anything is changed.
+        let parts = core.fresh_parts()?;
+        core.take_parts(parts);
+        if !self.is_running() {
+            self.runner.set(0);
+            core.turn.abandon();
         }
-        std::mem::replace(&mut core.poller, fresh).leave_to_parent();
-        core.waker = waker;
         core.turn.forget_events();
-        signal::take_back_after_fork();
-        for (signum, id) in &core.signals {
-            if let Some(Slot::Signal(watched)) = core.table.get_mut(*id).map(|entry| &mut entry.slot) {
-                watched.seen = signal::deliveries(*signum);
-            }
-        }
-        // They are the parent's: their users are given back here without having run.
-        let inherited = self.inbox.take_back_after_fork();
-        core.releases.extend(inherited.into_iter().map(Release::Post));
+        core.restore_after_fork();
+        let inherited = self.inbox.take_back_after_fork().into_iter();
+        let on_their_way = inherited.chain(core.turn.take_posts()).chain(core.deferred.drain(..));
+        core.releases.extend(on_their_way.map(Release::Post));
         self.inbox.open(self.claim.floor(), self.max_posts);
-        self.claim.reopen(core.waker.write_fd(), self.running.get());
-        core.rewatch_wall_clock()?;
+        self.claim.reopen(core.waker.write_fd(), self.is_running());
         core.descriptors.move_to(&core.poller);
         Ok(())
+    }
+}
+
+/// The kernel objects of a loop, made but not in use.
+struct Parts {
+    poller: Poller,
+    waker: Waker,
+    wall_watch: Option<WallWatch>,
+}
+
+impl<S: Sink> Core<S> {
+    fn fresh_parts(&self) -> Result<Parts> {
+        let (poller, waker) = (Poller::new()?, Waker::new()?);
+        waker.register(&poller)?;
+        let wall_watch = if self.wall_watch.is_some() { Some(WallWatch::new()?) } else { None };
+        if let Some(watch) = &wall_watch {
+            poller.add(watch.fd(), wall_registration())?;
+        }
+        if let Some(outer) = &self.outer {
+            outer.separate_from_parent()?;
+            outer.watch(poller.fd())?;
+        }
+        Ok(Parts { poller, waker, wall_watch })
+    }
+
+    fn take_parts(&mut self, parts: Parts) {
+        std::mem::replace(&mut self.poller, parts.poller).leave_to_parent();
+        self.waker = parts.waker;
+        self.wall_watch = parts.wall_watch;
+    }
+
+    /// Signals and sends that were on their way are the parent's; what a watcher waits for is what it says itself.
+    fn restore_after_fork(&mut self) {
+        self.asyncs.forget_sends();
+        let all: Vec<Id> = self.table.iter().map(|(id, _)| id).collect();
+        for id in all {
+            match self.table.get_mut(id).map(|entry| &mut entry.slot) {
+                Some(Slot::Signal(watched)) => watched.seen = signal::deliveries(watched.signum),
+                Some(Slot::Async) => self.asyncs.open(id),
+                Some(Slot::Io(io)) => {
+                    let (descriptor, interest) = (io.descriptor, io.interest);
+                    // Fails for a descriptor that is known to be lost, whose watcher was or will be told.
+                    let _ = self.descriptors.set_interest(descriptor, id, interest);
+                }
+                _ => {}
+            }
+        }
     }
 }

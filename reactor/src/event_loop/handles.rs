@@ -116,6 +116,7 @@ impl<S: Sink> EventLoop<S> {
     /// [`Error::FORKED`](crate::Error::FORKED), [`Error::PANIC`](crate::Error::PANIC).
     pub fn dump(&self, out: &mut dyn std::fmt::Write) -> Result<()> {
         let mut ids = Vec::new();
+        ids.try_reserve(self.open_handles())?;
         self.for_each_handle(|id| ids.push(id))?;
         for id in ids {
             let info = self.info(id)?;

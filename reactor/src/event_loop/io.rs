@@ -100,7 +100,15 @@ impl<S: Sink> Core<S> {
         }
     }
 
+    /// Whether the loop itself has registered it.
+    fn is_own(&self, fd: Fd) -> bool {
+        fd == self.waker.write_fd() || self.wall_watch.as_ref().is_some_and(|watch| fd == watch.fd())
+    }
+
     fn io_begin(&mut self, id: Id, fd: Fd, interest: u32, mode: Mode, timeout_ns: i64) -> Result<()> {
+        if self.is_own(fd) {
+            return Err(Error::EXISTS.because("the descriptor is one of the loop's own"));
+        }
         let timer = if timeout_ns > 0 { Some(self.timers.create(id.raw())?) } else { None };
         let descriptor = match self.descriptors.open(&self.poller, fd, id, interest, mode) {
             Ok(descriptor) => descriptor,

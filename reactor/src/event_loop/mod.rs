@@ -38,6 +38,7 @@ use crate::base::error::{Error, Result};
 use crate::base::id::Id;
 use crate::sys::poller::{Poller, Waker};
 use crate::sys::port::Claim;
+use crate::sys::thread;
 use inbox::Inbox;
 use std::cell::{Cell, RefCell, RefMut};
 
@@ -109,7 +110,8 @@ pub struct EventLoop<S: Sink> {
     sink: S,
     claim: Claim,
     inbox: &'static Inbox<S::Post>,
-    running: Cell<bool>,
+    /// The thread whose run is going on; 0: none is.
+    runner: Cell<u64>,
     poisoned: Cell<bool>,
     max_posts: u32,
     /// From which duration on a callback is reported; 0: none is, and nobody looks at the clock.
@@ -136,7 +138,7 @@ impl<S: Sink> EventLoop<S> {
             sink,
             claim,
             inbox,
-            running: Cell::new(false),
+            runner: Cell::new(0),
             poisoned: Cell::new(false),
             max_posts,
             slow_after_ns: Cell::new(0),
@@ -153,9 +155,16 @@ impl<S: Sink> EventLoop<S> {
         &self.sink
     }
 
-    /// Whether a run is going on: the caller is inside one of its callbacks.
+    /// Whether a run is going on: the caller is inside one of its callbacks. In a forked child only the thread that forked
+    /// lives on; the run of another one is over.
     pub fn is_running(&self) -> bool {
-        self.running.get()
+        let runner = self.runner.get();
+        runner != 0 && (runner == thread::token() || !self.claim.is_forked())
+    }
+
+    /// How many handles are open, whatever has become of the loop.
+    pub fn open_handles(&self) -> usize {
+        self.core.try_borrow().map_or(0, |core| core.table.len())
     }
 
     /// After a panic inside: every call from now on is [`Error::PANIC`].
@@ -178,20 +187,24 @@ impl<S: Sink> EventLoop<S> {
 
     /// Closes everything that is open and gives every user back; how many handles were open. The loop is of no use
     /// afterwards. Not to be called from its callbacks.
-    pub fn shutdown(&self) -> usize {
+    pub fn shutdown(&mut self) -> usize {
         let forked = self.claim.is_forked();
         let undelivered = if forked { self.inbox.take_back_after_fork() } else { self.inbox.shut() };
         self.claim.shut();
         self.poisoned.set(true);
-        let open = match self.core.try_borrow_mut() {
-            Ok(mut core) => core.close_everything(forked),
-            Err(_) => return 0,
-        };
+        // Borrowed still: at the fork another thread was in the middle of something. If it was only waiting, its state is
+        // whole; if not, it is better leaked than touched.
+        let whole = self.core.try_borrow_mut().is_ok() || self.core.get_mut().waiting;
+        if !whole {
+            std::mem::forget(undelivered);
+            return 0;
+        }
+        let open = self.core.get_mut().close_everything(forked);
         for post in undelivered {
             self.sink.post_released(post);
         }
         loop {
-            let next = self.core.borrow_mut().next_release();
+            let next = self.core.get_mut().next_release();
             match next {
                 Some(release) => self.release(release),
                 None => return open,

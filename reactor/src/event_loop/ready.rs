@@ -1,6 +1,7 @@
 //! What the wait has found, one delivery at a time: async handles, lost descriptors, signals, descriptors.
 
 use super::core::{Core, Slot};
+use super::timer::wall_registration;
 use super::turn::WALL_KEY;
 use super::{Event, Sink};
 use crate::base::error::Result;
@@ -145,11 +146,13 @@ impl<S: Sink> Core<S> {
     pub(super) fn replace_poller(&mut self) -> Result<()> {
         let fresh = Poller::new()?;
         self.waker.register(&fresh)?;
+        if let Some(watch) = &self.wall_watch {
+            fresh.add(watch.fd(), wall_registration())?;
+        }
         if let Some(outer) = &self.outer {
             outer.watch(fresh.fd())?;
         }
         self.poller = fresh;
-        self.watch_wall_clock_again()?;
         self.descriptors.move_to(&self.poller);
         Ok(())
     }

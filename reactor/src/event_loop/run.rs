@@ -3,26 +3,27 @@
 use super::turn::Step;
 use super::{EventLoop, Sink};
 use crate::base::error::{Error, Result};
+use crate::sys::thread;
 
 /// While one of these lives the loop is running.
 struct Running<'a, S: Sink>(&'a EventLoop<S>);
 
 impl<'a, S: Sink> Running<'a, S> {
     fn begin(event_loop: &'a EventLoop<S>) -> Result<Running<'a, S>> {
-        if event_loop.running.get() {
+        if event_loop.is_running() {
             // A child that was forked inside a callback is told what it is first.
             return Err(event_loop.core().err().filter(|error| *error == Error::FORKED).unwrap_or(Error::REENTRANT));
         }
         drop(event_loop.core()?);
         event_loop.claim.disarm();
-        event_loop.running.set(true);
+        event_loop.runner.set(thread::token());
         Ok(Running(event_loop))
     }
 }
 
 impl<S: Sink> Drop for Running<'_, S> {
     fn drop(&mut self) {
-        self.0.running.set(false);
+        self.0.runner.set(0);
         if !self.0.claim.is_forked() {
             self.0.claim.arm();
         }

@@ -161,24 +161,9 @@ impl<S: Sink> Core<S> {
         self.wall_watch = Some(watch);
         Ok(())
     }
-
-    /// The same in a forked child: the inherited watch is shared with the parent.
-    pub(super) fn rewatch_wall_clock(&mut self) -> Result<()> {
-        match self.wall_watch.take() {
-            Some(_) => self.watch_wall_clock(),
-            None => Ok(()),
-        }
-    }
-
-    /// The same at a new poller object.
-    pub(super) fn watch_wall_clock_again(&mut self) -> Result<()> {
-        match &self.wall_watch {
-            Some(watch) => self.poller.add(watch.fd(), wall_registration()),
-            None => Ok(()),
-        }
-    }
 }
 
-fn wall_registration() -> Registration {
+/// How a watch of the wall clock is registered.
+pub(super) fn wall_registration() -> Registration {
     Registration { key: WALL_KEY, interest: READ, mode: Mode::Level, without_urgent: false }
 }

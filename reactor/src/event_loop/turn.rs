@@ -94,6 +94,17 @@ impl<S: Sink> Turn<S> {
         self.waits_for_nothing = false;
     }
 
+    /// Whether a turn was begun and not ended.
+    pub(super) fn is_open(&self) -> bool {
+        self.stage != Stage::Begin
+    }
+
+    /// In a forked child: the turn was that of a thread which does not exist here.
+    pub(super) fn abandon(&mut self) {
+        self.stage = Stage::Begin;
+        self.hooks.clear();
+    }
+
     /// Takes the posts that have not had their turn.
     pub(super) fn take_posts(&mut self) -> Vec<S::Post> {
         self.posts.drain(..).chain(self.inbox_batch.drain(..)).collect()
@@ -239,7 +250,10 @@ impl<S: Sink> Core<S> {
             }
         }
         self.stats.waits += 1;
+        self.descriptors.wait_begins();
+        self.waiting = true;
         let waited = self.poller.wait(&mut self.turn.ready, timeout);
+        self.waiting = false;
         claim.disarm();
         self.now_ns = self.clock.monotonic_ns();
         self.stats.idle_ns += self.now_ns - before;

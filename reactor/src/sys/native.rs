@@ -4,6 +4,7 @@
 use super::{Fd, errno};
 use crate::base::error::{Error, Result};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// One event in the kernel's terms.
 #[derive(Clone, Copy, Debug, Default)]
@@ -93,19 +94,37 @@ impl NativePoller {
     }
 
     fn wait_raw(&self, raw: &mut Vec<libc::epoll_event>, room: usize, timeout_ns: i64) -> Result<usize> {
+        static OLD_KERNEL: AtomicBool = AtomicBool::new(false);
+        if timeout_ns <= 0 || OLD_KERNEL.load(Ordering::Relaxed) {
+            return self.wait_milliseconds(raw, room, timeout_ns);
+        }
         let timeout = libc::timespec { tv_sec: timeout_ns / 1_000_000_000, tv_nsec: timeout_ns % 1_000_000_000 };
-        let timeout = if timeout_ns < 0 { std::ptr::null() } else { &raw const timeout };
         let no_mask = std::ptr::null::<libc::sigset_t>();
         // SAFETY: the buffer has room for `room` events; the timeout lives through the call; no mask is given.
         let found = unsafe {
-            libc::syscall(libc::SYS_epoll_pwait2, self.fd(), raw.as_mut_ptr(), room as i32, timeout, no_mask, 0usize)
+            libc::syscall(
+                libc::SYS_epoll_pwait2,
+                self.fd(),
+                raw.as_mut_ptr(),
+                room as i32,
+                &raw const timeout,
+                no_mask,
+                0usize,
+            )
         };
         if found >= 0 {
             return Ok(found as usize);
         }
-        if errno() != libc::ENOSYS {
+        // Some sandboxes answer EPERM for calls that they do not know.
+        if ![libc::ENOSYS, libc::EPERM].contains(&errno()) {
             return Err(Error::os(errno()));
         }
+        OLD_KERNEL.store(true, Ordering::Relaxed);
+        self.wait_milliseconds(raw, room, timeout_ns)
+    }
+
+    /// Now and for ever need no more than milliseconds, and the older call is the cheaper one.
+    fn wait_milliseconds(&self, raw: &mut Vec<libc::epoll_event>, room: usize, timeout_ns: i64) -> Result<usize> {
         let rounded = timeout_ns.saturating_add(999_999) / 1_000_000;
         let milliseconds = if timeout_ns < 0 { -1 } else { i32::try_from(rounded).unwrap_or(i32::MAX) };
         // SAFETY: as above.

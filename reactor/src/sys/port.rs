@@ -173,7 +173,8 @@ impl Claim {
     /// [`Error::LIMIT`] when every tag is in use or used up.
     pub fn new() -> Result<Claim> {
         let start = HINT.fetch_add(1, Ordering::Relaxed) as usize;
-        for step in 0..TAGS {
+        // Twice: while tags change hands one that is free now may have been taken when it was looked at.
+        for step in 0..2 * TAGS {
             let tag = (start + step) % TAGS;
             if let Some(claim) = Claim::take(tag as u16) {
                 return Ok(claim);
@@ -184,8 +185,10 @@ impl Claim {
 
     fn take(tag: u16) -> Option<Claim> {
         let port = port(tag);
-        let generation = port.floor.load(Ordering::Acquire).max(1);
+        // The owner before stores the floor first and frees the tag then: read the other way round, a tag that is seen free
+        // shows the floor that belongs to it, and if it changes hands in between, the exchange below fails.
         let free = port.life.load(Ordering::Acquire);
+        let generation = port.floor.load(Ordering::Acquire).max(1);
         if free & STATE != FREE || generation > MAX_GENERATION {
             return None;
         }

@@ -3,9 +3,9 @@
 //! The program's own disposition is kept when the first loop subscribes to a signal, and put back when the last one has
 //! left, unless the program has set another one meanwhile: that one is then left alone.
 
-use super::errno;
-use super::lock::Lock;
+use super::lock::{Lock, Locked};
 use super::port::port;
+use super::{errno, fork};
 use crate::base::error::{Error, Result};
 use crate::base::id::TAGS;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -50,9 +50,11 @@ pub fn subscribe(tag: u16, signum: i32) -> Result<()> {
     if !(1..=MAX_SIGNAL).contains(&signum) {
         return Err(Error::invalid("signal numbers go from 1 to 64"));
     }
-    let mut saved = SAVED.lock();
-    if saved.0[(signum - 1) as usize].is_none() {
-        saved.0[(signum - 1) as usize] = Some(install(signum)?);
+    let mut saved = lock_saved();
+    let slot = &mut saved.0[(signum - 1) as usize];
+    // Not only the first time: the program may have set a disposition of its own meanwhile, to which we go back later.
+    if slot.is_none() || !is_ours(signum) {
+        *slot = Some(install(signum)?);
     }
     line(signum).subscribers[tag as usize / 64].fetch_or(1 << (tag % 64), Ordering::SeqCst);
     Ok(())
@@ -60,7 +62,7 @@ pub fn subscribe(tag: u16, signum: i32) -> Result<()> {
 
 /// Ends the subscription; the last one of a signal puts the program's disposition back.
 pub fn unsubscribe(tag: u16, signum: i32) {
-    let mut saved = SAVED.lock();
+    let mut saved = lock_saved();
     line(signum).subscribers[tag as usize / 64].fetch_and(!(1 << (tag % 64)), Ordering::SeqCst);
     let nobody = line(signum).subscribers.iter().all(|word| word.load(Ordering::SeqCst) == 0);
     if nobody {
@@ -80,11 +82,15 @@ fn install(signum: i32) -> Result<libc::sigaction> {
     Ok(before)
 }
 
-fn restore(signum: i32, before: &libc::sigaction) {
+fn is_ours(signum: i32) -> bool {
     let mut current = ours();
     // SAFETY: the structure lives through the call; nothing is set.
     unsafe { libc::sigaction(signum, std::ptr::null(), &mut current) };
-    if current.sa_sigaction == handler_address() {
+    current.sa_sigaction == handler_address()
+}
+
+fn restore(signum: i32, before: &libc::sigaction) {
+    if is_ours(signum) {
         // SAFETY: puts back what the system gave us.
         unsafe { libc::sigaction(signum, before, std::ptr::null_mut()) };
     }
@@ -139,8 +145,15 @@ fn set_errno(value: i32) {
     }
 }
 
-/// In a forked child, before it reopens a loop: the lock may be held by a thread that exists only in the parent. Then the
-/// dispositions to go back to are lost and our handler stays, which does no harm: it only rings at open ports.
-pub fn take_back_after_fork() {
-    SAVED.recover_after_fork(|| Saved([None; MAX_SIGNAL as usize]));
+/// In a forked child the lock may be held by a thread that exists only in the parent. Then the dispositions to go back to
+/// are lost and our handler stays, which does no harm: it only rings at open ports.
+fn lock_saved() -> Locked<'static, Saved> {
+    static EPOCH: AtomicU64 = AtomicU64::new(0);
+    let epoch = fork::epoch();
+    // Only the first call in a child finds a number that is not 0 and not its own, and then there is one thread.
+    let before = EPOCH.swap(epoch, Ordering::SeqCst);
+    if before != 0 && before != epoch {
+        SAVED.recover_after_fork(|| Saved([None; MAX_SIGNAL as usize]));
+    }
+    SAVED.lock()
 }

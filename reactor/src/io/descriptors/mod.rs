@@ -14,7 +14,7 @@ use crate::base::table::Table;
 use crate::sys::Fd;
 use crate::sys::poller::{Poller, Ready, Registration};
 use descriptor::{Descriptor, Kernel, Watcher};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 /// The mark of descriptor ids, which serve as keys at the poller.
 const OPERATION: u8 = 1;
@@ -47,7 +47,7 @@ pub struct Descriptors {
     by_fd: HashMap<Fd, Id>,
     dirty: Vec<Id>,
     regular: Vec<Id>,
-    casualties: Vec<Casualty>,
+    casualties: VecDeque<Casualty>,
     watchers: usize,
     removed_since_wait: bool,
 }
@@ -60,7 +60,7 @@ impl Descriptors {
             by_fd: HashMap::new(),
             dirty: Vec::new(),
             regular: Vec::new(),
-            casualties: Vec::new(),
+            casualties: VecDeque::new(),
             watchers: 0,
             removed_since_wait: false,
         }
@@ -179,6 +179,7 @@ impl Descriptors {
         if let Some(descriptor) = self.table.get_mut(id) {
             descriptor.kernel = kernel;
             descriptor.regular = regular;
+            descriptor.fresh = regular;
         }
         if regular {
             self.regular.push(id);
@@ -191,7 +192,7 @@ impl Descriptors {
             return Err(Error::EXISTS.because("the descriptor is watched in another trigger mode"));
         }
         known.push(watcher)?;
-        known.fresh = true;
+        known.fresh |= watcher.interest != 0;
         self.mark(id);
         Ok(id)
     }
@@ -204,10 +205,11 @@ impl Descriptors {
         }
         descriptor.dead = true;
         descriptor.kernel = Kernel::Absent;
+        self.removed_since_wait = true;
         let fd = descriptor.fd;
         for watcher in descriptor.watchers_mut() {
             watcher.interest = 0;
-            self.casualties.push(Casualty { watcher: watcher.id, error });
+            self.casualties.push_back(Casualty { watcher: watcher.id, error });
         }
         if self.by_fd.get(&fd) == Some(&id) {
             self.by_fd.remove(&fd);
@@ -231,10 +233,13 @@ impl Descriptors {
         if descriptor.dead {
             return Err(Error::BAD_FD.because("the descriptor was closed while it was watched"));
         }
+        let mut fresh = false;
         for mine in descriptor.watchers_mut().filter(|mine| mine.id == watcher) {
+            fresh = interest & !mine.interest != 0;
             mine.interest = interest;
         }
-        descriptor.fresh = true;
+        // A regular file has no arrivals: setting its interest is what makes it report again.
+        descriptor.fresh |= fresh || descriptor.regular;
         self.mark(id);
         Ok(())
     }
@@ -249,7 +254,10 @@ impl Descriptors {
             self.mark(id);
             return;
         }
-        let fd = descriptor.fd;
+        let (fd, dirty) = (descriptor.fd, descriptor.dirty);
+        if dirty {
+            self.dirty.retain(|other| *other != id);
+        }
         if descriptor.kernel != Kernel::Absent {
             // Fails when the program has closed the descriptor already, and then nothing is left to remove.
             let _ = poller.delete(fd);
@@ -272,6 +280,10 @@ impl Descriptors {
                 self.bury(id, if lost { Error::BAD_FD } else { error });
             }
         }
+    }
+
+    /// What is closed or lost from now on may still be among the events of the wait that begins.
+    pub fn wait_begins(&mut self) {
         self.removed_since_wait = false;
     }
 
@@ -283,8 +295,10 @@ impl Descriptors {
         }
         let want = descriptor.union();
         let how = descriptor.registration(id, want);
+        // Somebody who begins to wait on an edge must hear of what is ready already: modifying makes the kernel look.
+        let look_again = std::mem::take(&mut descriptor.fresh) && descriptor.mode == Mode::Edge;
         descriptor.kernel = match descriptor.kernel {
-            unchanged @ Kernel::Present(have) if have == want => unchanged,
+            unchanged @ Kernel::Present(have) if have == want && !look_again => unchanged,
             // A level-triggered registration without interest would still report hang-ups for ever.
             Kernel::Present(_) if want == 0 => {
                 poller.delete(descriptor.fd)?;
@@ -304,9 +318,8 @@ impl Descriptors {
     /// Lists in `tell` whom an event concerns, in opening order, and with what bits.
     pub fn event(&mut self, poller: &Poller, ready: Ready, tell: &mut Vec<(Id, u32)>) -> Known {
         let id = Id::from_raw(ready.key);
-        let Some(descriptor) = self.table.get_mut(id) else {
-            return if self.removed_since_wait { Known::Closed } else { Known::Zombie };
-        };
+        let unknown = if self.removed_since_wait { Known::Closed } else { Known::Zombie };
+        let Some(descriptor) = self.table.get_mut(id) else { return unknown };
         if descriptor.is_plain() {
             let bits = ready.readiness.for_interest(descriptor.first.interest);
             if ready.readiness.bits & interest::PRIORITY & !descriptor.first.interest == 0 {
@@ -314,7 +327,7 @@ impl Descriptors {
             }
         }
         if descriptor.dead {
-            return Known::Zombie;
+            return unknown;
         }
         let unwanted = ready.readiness.bits & interest::PRIORITY & !descriptor.union();
         if unwanted != 0 && !descriptor.without_urgent {
@@ -368,7 +381,7 @@ impl Descriptors {
 
     /// The next one to tell.
     pub fn take_casualty(&mut self) -> Option<Casualty> {
-        if self.casualties.is_empty() { None } else { Some(self.casualties.remove(0)) }
+        self.casualties.pop_front()
     }
 
     /// In a forked child that gives everything up: the registrations are the parent's.
