@@ -276,3 +276,38 @@ fn h04_events_of_a_batch_reach_nobody_who_was_stopped_or_closed_meanwhile() {
     event_loop.run_nowait().unwrap();
     assert_eq!(told.get(), 1);
 }
+
+#[test]
+fn h29_an_edge_watcher_that_begins_again_hears_of_what_is_ready_already() {
+    // mutation: `flush_one` makes no call when the union of interests is what it was.
+    let event_loop = Closures::new_loop().unwrap();
+    let (mine, mut theirs) = pair();
+    theirs.write_all(b"x").unwrap();
+    let (first, second) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+    let watcher = event_loop.io_open(mine.as_raw_fd(), READ, Mode::Edge, 0, counting(&first), true).unwrap();
+    event_loop.run_nowait().unwrap();
+    assert_eq!(first.get(), 1);
+    // Stopped and started between two waits: the kernel sees no difference, but the watcher waits anew.
+    event_loop.io_set_interest(watcher, 0).unwrap();
+    event_loop.io_set_interest(watcher, READ).unwrap();
+    event_loop.run_nowait().unwrap();
+    assert_eq!(first.get(), 2);
+    event_loop.io_open(mine.as_raw_fd(), READ, Mode::Edge, 0, counting(&second), true).unwrap();
+    event_loop.run_nowait().unwrap();
+    assert_eq!(second.get(), 1, "a second watcher hears of it like a first");
+    event_loop.io_set_interest(watcher, READ).unwrap();
+    let before = first.get();
+    event_loop.run_nowait().unwrap();
+    assert_eq!(first.get(), before, "setting what is set already is no new beginning");
+}
+
+#[test]
+fn h67_the_end_of_a_loop_takes_time_in_proportion() {
+    // mutation: `close_everything` looks for the next handle from the first place on (minutes instead of an instant).
+    let mut event_loop = Closures::new_loop().unwrap();
+    let callback = Closures::callback(|_, _, _| {});
+    for _ in 0..150_000 {
+        event_loop.timer_open(callback.clone(), true).unwrap();
+    }
+    assert_eq!(event_loop.shutdown(), 150_000);
+}
