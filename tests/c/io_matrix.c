@@ -26,9 +26,7 @@ static bool open_tty(source *it)
 
 static int open_file(void)
 {
-    char name[] = "/tmp/tidegate-test-XXXXXX";
-    int fd = mkostemp(name, O_CLOEXEC);
-    MUST(fd >= 0 && unlink(name) == 0);
+    int fd = temporary_file();
     put(fd, "some bytes");
     MUST(lseek(fd, 0, SEEK_SET) == 0);
     return fd;

@@ -11,11 +11,9 @@
 static void ready_bits(void)
 {
     int ends[2], file;
-    char name[] = "/tmp/tidegate-test-XXXXXX";
     tg_poll_item items[5];
     make_pair(ends);
-    file = mkostemp(name, O_CLOEXEC);
-    MUST(file >= 0 && unlink(name) == 0);
+    file = temporary_file();
     items[0] = (tg_poll_item){ ends[0], TG_READ, 77 };
     items[1] = (tg_poll_item){ ends[0], TG_READ | TG_WRITE, 77 }; /* the same twice is fine */
     items[2] = (tg_poll_item){ -5, TG_READ, 77 };

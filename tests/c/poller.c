@@ -102,14 +102,6 @@ static void hangup_and_capacity(void)
     for (int i = 0; i < 8; i++) close(pairs[i][0]);
 }
 
-static int temporary_file(void)
-{
-    char name[] = "/tmp/tidegate-test-XXXXXX";
-    int fd = mkostemp(name, O_CLOEXEC);
-    MUST(fd >= 0 && unlink(name) == 0);
-    return fd;
-}
-
 /* mutation: the strict flag is ignored. */
 static void h39_regular_files_and_strict(void)
 {

@@ -212,6 +212,17 @@ static inline void close_both(const int ends[2])
     close(ends[1]);
 }
 
+/* A regular file without a name. */
+static inline int temporary_file(void)
+{
+    FILE *stream = tmpfile();
+    int fd;
+    MUST(stream != NULL);
+    fd = fcntl(fileno(stream), F_DUPFD_CLOEXEC, 0);
+    MUST(fd >= 0 && fclose(stream) == 0);
+    return fd;
+}
+
 static inline void put(int fd, const char *text)
 {
     MUST(write(fd, text, strlen(text)) == (ssize_t)strlen(text));
