@@ -75,7 +75,7 @@ def _bind(name: str, *, waits: bool = False, arguments: Any = None) -> Callable[
 
 
 def _check_version() -> None:
-    """Refuses a library of another minor version: this package is generated from one header, and ships with its library."""
+    """Refuses a library of another minor version: the package is generated from one header and ships with it."""
     number = int(_bind("tg_version_number")())
     found = (number >> 16, (number >> 8) & 0xFF)
     if found != (_abi.TG_VERSION_MAJOR, _abi.TG_VERSION_MINOR):

@@ -34,9 +34,10 @@ ROOT = HERE.parent.parent
 STRICT = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
 STATIC_LIBS = ["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl", "-lc"]
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
-MEMCHECK = ["valgrind", "-q", "--error-exitcode=99", "--leak-check=full", "--num-callers=30",
+# Valgrind runs one thread at a time; without --fair-sched those that spin can keep the others out for minutes.
+MEMCHECK = ["valgrind", "-q", "--fair-sched=try", "--error-exitcode=99", "--leak-check=full", "--num-callers=30",
             f"--suppressions={HERE / 'memcheck.supp'}"]
-HELGRIND = ["valgrind", "-q", "--tool=helgrind", "--error-exitcode=99", "--num-callers=30",
+HELGRIND = ["valgrind", "-q", "--fair-sched=try", "--tool=helgrind", "--error-exitcode=99", "--num-callers=30",
             f"--suppressions={HERE / 'helgrind.supp'}"]
 #: Programs that take the path of the list of exported symbols.
 TAKES_SYMBOLS = {"misuse", "wrong_thread", "panic"}
