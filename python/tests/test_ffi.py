@@ -95,7 +95,9 @@ def test_every_code_has_its_exception() -> None:
 
 def test_an_error_speaks_the_librarys_words() -> None:
     with pytest.raises(tidegate.StaleError, match=r"tg_loop_wake.*0x3039.*TG_ESTALE"):
-        _ffi.check(_ffi.loop_wake(12345))
+        _ffi.wake(12345)
+    with pytest.raises(tidegate.StaleError, match=r"tg_close.*0x3039.*TG_ESTALE"):
+        _ffi.check(_ffi.handle_close(12345))
 
 
 def import_with(library: str) -> str:

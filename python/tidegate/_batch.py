@@ -71,7 +71,7 @@ class Batch:
 
     def wake(self) -> None:
         """Ends the wait of the current turn, or of the next one; any thread."""
-        _ffi.check(_ffi.loop_wake(self._id))
+        _ffi.wake(self._id.value)
 
     def watch(self, fd: int, interest: int, flags: int = 0) -> int:
         """Opens a level-triggered watcher; its id. Regular files are always ready."""

@@ -142,6 +142,14 @@ def check(code: int) -> int:
     return code
 
 
+def wake(loop: int) -> None:
+    """``tg_loop_wake``, which may be called by a signal handler and therefore leaves no words of its own."""
+    code = loop_wake(loop)
+    if code < 0:
+        name, text = bytes(err_name(code) or b"").decode(), bytes(strerror(code) or b"").decode()
+        raise make_error(code, f"tg_loop_wake(loop = {loop:#x}): {name}: {text}")
+
+
 def raise_os_error(code: int) -> NoReturn:
     """What the drop-ins raise: a plain OSError for ``-errno``, a TidegateError for our codes."""
     if code > -4000:
