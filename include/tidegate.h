@@ -23,7 +23,7 @@
  * Closing   is immediate: when tg_close returns, no callback of that handle will come.
  * Options   are structures whose first member is their size, set by a macro: tg_io_options options = TG_IO_OPTIONS_INIT;
  *           NULL stands for the defaults. They are copied. Programs built against an older or newer header work: what is
- *           missing has its default, and what is too new to be known must be 0.
+ *           missing has its default, and what is too new to be known must be 0. A size that ends inside a member is refused.
  * Time      is nanoseconds in an int64_t; names end in _ns. -1 is for ever, 0 is now. Deadlines are on tg_now_ns()'s clock.
  * Fork.     In a forked child every call on an inherited loop answers TG_EFORKED, except tg_loop_free and tg_loop_reopen.
  * Failures  inside the library never cross into your program: TG_EPANIC, and the loop refuses further work.
@@ -282,6 +282,8 @@ TG_API int tg_loop_new(const struct tg_loop_options *options,
  * Inside one of its callbacks the loop is stopped and freed at the end of the run, which then returns 0; until then it is
  * valid. In a forked child it closes the child's copies and leaves the parent's kernel objects alone.
  *
+ * A thread that ends gives up the loops that it owns, as by tg_loop_detach: another one can attach and free them.
+ *
  * Thread: the loop's; in a forked child, any.
  * Callable from callbacks: yes.
  * Returns: how many handles were open.
@@ -302,8 +304,8 @@ TG_API int tg_loop_free(tg_loop loop);
 TG_API int tg_loop_run(tg_loop loop);
 
 /**
- * Runs turns until one has delivered an event; waits for it. Ends without one when the loop is woken or stopped, or when
- * nothing keeps it alive.
+ * Runs turns until one has delivered an event; waits for it. Ends without one when the loop is woken or stopped. When
+ * nothing keeps it alive it runs one turn that does not wait.
  *
  * Thread: the loop's.
  * Callable from callbacks: no, not of the same loop.
@@ -313,7 +315,7 @@ TG_API int tg_loop_run(tg_loop loop);
 TG_API int tg_loop_run_once(tg_loop loop);
 
 /**
- * Runs one turn that does not wait.
+ * Runs one turn that does not wait, also when nothing keeps the loop alive. (None after a stop.)
  *
  * Thread: the loop's.
  * Callable from callbacks: no, not of the same loop.
@@ -324,7 +326,7 @@ TG_API int tg_loop_run_nowait(tg_loop loop);
 
 /**
  * Runs the loop until tg_now_ns() reaches deadline_ns, or there is another reason to end. One turn is run even when the
- * deadline has passed.
+ * deadline has passed or nothing keeps the loop alive (then it does not wait).
  *
  * Thread: the loop's.
  * Callable from callbacks: no, not of the same loop.
@@ -349,7 +351,7 @@ TG_API int tg_loop_stop(tg_loop loop);
  *
  * Thread: any, and signal handlers.
  * Callable from callbacks: yes.
- * Errors: TG_ESTALE (also the id of a poller: a signal handler cannot ask), TG_EKIND (a handle), TG_EFORKED, TG_EPANIC.
+ * Errors: TG_ESTALE (also the id of a poller or handle: a signal handler cannot ask), TG_EFORKED, TG_EPANIC.
  */
 TG_API int tg_loop_wake(tg_loop loop);
 
@@ -884,7 +886,9 @@ typedef struct tg_signal_options {
 /**
  * Watches a signal. Any number of watchers in any number of loops may watch the same; each is told of every delivery, and
  * deliveries that come together are told together with their count. The process's disposition changes when the first
- * watcher is opened and goes back when the last one is closed, unless the program has changed it meanwhile.
+ * watcher is opened and goes back when the last one is closed, unless the program has changed it meanwhile. Signals of
+ * faults (SIGSEGV, SIGBUS, SIGFPE, SIGILL) are worth watching only when somebody sends them: a fault itself happens again
+ * when the handler returns, without end.
  *
  * Thread: the loop's.
  * Callable from callbacks: yes.
@@ -1187,6 +1191,7 @@ TG_API int tg_batch_get(tg_loop loop,
  * Takes the submissions, runs at most one turn of the loop, which waits at most timeout_ns, and fills the records. While
  * records are left that the caller has not consumed it takes the submissions and returns at once, with those. A call
  * that is cut off (by a signal handler that does not return, say) loses nothing: what was done is in the shared memory.
+ * Closing a handle does not take back records of it that are there already; TG_RECORD_CLOSED comes after them.
  *
  * Thread: the loop's.
  * Callable from callbacks: a batch loop has none; yes from those of other loops.
@@ -1260,7 +1265,7 @@ TG_API int tg_poller_free(tg_poller poller);
  * Thread: any.
  * Callable from callbacks: yes.
  * Ownership: the descriptor stays the caller's: remove it before it is closed.
- * Errors: TG_EINVAL (unknown bits or mode), TG_EBADFD, TG_EEXIST (it is added already), -EPERM (a regular file,
+ * Errors: TG_EINVAL (unknown bits or mode), -EINVAL (its own descriptor), TG_EBADFD, TG_EEXIST (it is added already), -EPERM (a regular file,
  * TG_POLLER_STRICT), TG_ENOTSUP (the mode is not to be had here), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EFORKED,
  * TG_EPANIC; -ENOSPC and, with TG_POLLER_NATIVE, the kernel's in place of ours.
  */
@@ -1303,7 +1308,8 @@ TG_API int tg_poller_remove(tg_poller poller,
  * Callable from callbacks: yes, but it keeps the loop from running.
  * Ownership: events stays the caller's.
  * Returns: how many are ready; 0 when the time is over or tg_poller_wake was called.
- * Errors: TG_EINVAL (events is NULL, capacity is 0, a timeout below -1), -EINTR (TG_POLLER_INTERRUPTIBLE), TG_ENOMEM,
+ * Errors: TG_EINVAL (events is NULL, capacity is 0, a timeout below -1), -EINTR (TG_POLLER_INTERRUPTIBLE), -EINVAL and
+ * -EBADF (what was adopted is not an epoll descriptor, or was closed), TG_ENOMEM,
  * TG_ESTALE (also when it is freed meanwhile), TG_EKIND, TG_EFORKED, TG_EPANIC.
  */
 TG_API int tg_poller_wait(tg_poller poller,

@@ -138,6 +138,7 @@ pub unsafe extern "C" fn tg_batch_get(loop_: tg_loop, out: *mut *mut tg_batch) -
 /// Takes the submissions, runs at most one turn of the loop, which waits at most `timeout_ns`, and fills the records. While
 /// records are left that the caller has not consumed it takes the submissions and returns at once, with those. A call
 /// that is cut off (by a signal handler that does not return, say) loses nothing: what was done is in the shared memory.
+/// Closing a handle does not take back records of it that are there already; TG_RECORD_CLOSED comes after them.
 ///
 /// Thread: the loop's.
 /// Callable from callbacks: a batch loop has none; yes from those of other loops.

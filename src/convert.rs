@@ -14,6 +14,16 @@ const LARGEST_STRUCTURE: usize = 4096;
 pub(crate) unsafe trait Sized_: Copy {
     /// What members have that the caller's structure is too small for.
     const DEFAULT: Self;
+    /// Where each member after the first begins. Only there can the structure of an older header end: anywhere else is
+    /// the middle of a member, and half a pointer must not be taken for one.
+    const MEMBERS: &'static [usize];
+}
+
+/// The offsets of a structure's members after the first.
+macro_rules! members {
+    ($type:ty: $($member:ident),+) => {
+        &[$(std::mem::offset_of!($type, $member)),+]
+    };
 }
 
 /// Reads options of the caller's size; NULL are the defaults.
@@ -28,6 +38,9 @@ pub(crate) unsafe fn options<T: Sized_>(options: *const T) -> Result<T> {
     // SAFETY: the first member is always there.
     let size = unsafe { options.cast::<usize>().read_unaligned() };
     check_size(size)?;
+    if size < size_of::<T>() && !T::MEMBERS.contains(&size) {
+        return Err(Error::invalid("the size member is not that of any version of the structure"));
+    }
     let known = size.min(size_of::<T>());
     // SAFETY: both sides have `known` bytes, and T may hold any of them.
     unsafe { std::ptr::copy_nonoverlapping(options.cast::<u8>(), (&raw mut copy).cast::<u8>(), known) };

@@ -38,6 +38,7 @@ pub struct tg_loop_options {
 
 // SAFETY: repr(C), `size` first, integers only.
 unsafe impl Sized_ for tg_loop_options {
+    const MEMBERS: &'static [usize] = members!(tg_loop_options: flags, batch_records, batch_submissions, max_posts);
     const DEFAULT: Self = tg_loop_options { size: 0, flags: 0, batch_records: 0, batch_submissions: 0, max_posts: 0 };
 }
 
@@ -73,6 +74,7 @@ pub struct tg_loop_stats {
 
 // SAFETY: repr(C), `size` first, integers only.
 unsafe impl Sized_ for tg_loop_stats {
+    const MEMBERS: &'static [usize] = members!(tg_loop_stats: turns, events, busy_ns, idle_ns, lag_ns, max_lag_ns, longest_callback_ns, waits, open_handles, active_handles, queued_posts);
     const DEFAULT: Self = tg_loop_stats {
         size: 0,
         turns: 0,
@@ -143,6 +145,8 @@ fn make(options: tg_loop_options) -> Result<Either> {
 /// Inside one of its callbacks the loop is stopped and freed at the end of the run, which then returns 0; until then it is
 /// valid. In a forked child it closes the child's copies and leaves the parent's kernel objects alone.
 ///
+/// A thread that ends gives up the loops that it owns, as by tg_loop_detach: another one can attach and free them.
+///
 /// Thread: the loop's; in a forked child, any.
 /// Callable from callbacks: yes.
 /// Returns: how many handles were open.
@@ -193,8 +197,8 @@ pub extern "C" fn tg_loop_run(loop_: tg_loop) -> c_int {
     guard!(tg_loop_run(loop_), run(loop_, |event_loop| event_loop.run()))
 }
 
-/// Runs turns until one has delivered an event; waits for it. Ends without one when the loop is woken or stopped, or when
-/// nothing keeps it alive.
+/// Runs turns until one has delivered an event; waits for it. Ends without one when the loop is woken or stopped. When
+/// nothing keeps it alive it runs one turn that does not wait.
 ///
 /// Thread: the loop's.
 /// Callable from callbacks: no, not of the same loop.
@@ -205,7 +209,7 @@ pub extern "C" fn tg_loop_run_once(loop_: tg_loop) -> c_int {
     guard!(tg_loop_run_once(loop_), run(loop_, |event_loop| event_loop.run_once()))
 }
 
-/// Runs one turn that does not wait.
+/// Runs one turn that does not wait, also when nothing keeps the loop alive. (None after a stop.)
 ///
 /// Thread: the loop's.
 /// Callable from callbacks: no, not of the same loop.
@@ -217,7 +221,7 @@ pub extern "C" fn tg_loop_run_nowait(loop_: tg_loop) -> c_int {
 }
 
 /// Runs the loop until tg_now_ns() reaches `deadline_ns`, or there is another reason to end. One turn is run even when the
-/// deadline has passed.
+/// deadline has passed or nothing keeps the loop alive (then it does not wait).
 ///
 /// Thread: the loop's.
 /// Callable from callbacks: no, not of the same loop.
@@ -251,7 +255,7 @@ fn stop(loop_: tg_loop) -> Result<()> {
 ///
 /// Thread: any, and signal handlers.
 /// Callable from callbacks: yes.
-/// Errors: TG_ESTALE (also the id of a poller: a signal handler cannot ask), TG_EKIND (a handle), TG_EFORKED, TG_EPANIC.
+/// Errors: TG_ESTALE (also the id of a poller or handle: a signal handler cannot ask), TG_EFORKED, TG_EPANIC.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_loop_wake(loop_: tg_loop) -> c_int {
     guard_signal!(tg_loop_wake(loop_), event_loop::wake(Id::from_raw(loop_)))

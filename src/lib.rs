@@ -18,13 +18,14 @@ mod guard;
 #[macro_use]
 mod registry;
 #[macro_use]
+mod convert;
+#[macro_use]
 pub mod handle;
 
 pub mod asyncs;
 pub mod batch;
 mod batch_sink;
 mod callbacks;
-mod convert;
 pub mod error;
 pub mod event_loop;
 pub mod hooks;

@@ -38,6 +38,7 @@ pub struct tg_poller_options {
 
 // SAFETY: repr(C), `size` first, integers only.
 unsafe impl Sized_ for tg_poller_options {
+    const MEMBERS: &'static [usize] = members!(tg_poller_options: flags, adopt_fd);
     const DEFAULT: Self = tg_poller_options { size: 0, flags: 0, adopt_fd: -1 };
 }
 
@@ -156,7 +157,7 @@ fn end(waiter: Arc<Waiter>, forked: bool) {
 /// Thread: any.
 /// Callable from callbacks: yes.
 /// Ownership: the descriptor stays the caller's: remove it before it is closed.
-/// Errors: TG_EINVAL (unknown bits or mode), TG_EBADFD, TG_EEXIST (it is added already), -EPERM (a regular file,
+/// Errors: TG_EINVAL (unknown bits or mode), -EINVAL (its own descriptor), TG_EBADFD, TG_EEXIST (it is added already), -EPERM (a regular file,
 /// TG_POLLER_STRICT), TG_ENOTSUP (the mode is not to be had here), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EFORKED,
 /// TG_EPANIC; -ENOSPC and, with TG_POLLER_NATIVE, the kernel's in place of ours.
 #[unsafe(no_mangle)]
@@ -221,7 +222,8 @@ pub extern "C" fn tg_poller_remove(poller: tg_poller, fd: tg_fd) -> c_int {
 /// Callable from callbacks: yes, but it keeps the loop from running.
 /// Ownership: `events` stays the caller's.
 /// Returns: how many are ready; 0 when the time is over or tg_poller_wake was called.
-/// Errors: TG_EINVAL (`events` is NULL, `capacity` is 0, a timeout below -1), -EINTR (TG_POLLER_INTERRUPTIBLE), TG_ENOMEM,
+/// Errors: TG_EINVAL (`events` is NULL, `capacity` is 0, a timeout below -1), -EINTR (TG_POLLER_INTERRUPTIBLE), -EINVAL and
+/// -EBADF (what was adopted is not an epoll descriptor, or was closed), TG_ENOMEM,
 /// TG_ESTALE (also when it is freed meanwhile), TG_EKIND, TG_EFORKED, TG_EPANIC.
 ///
 /// # Safety

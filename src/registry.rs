@@ -57,6 +57,32 @@ struct Entry {
 
 const NOBODY: u64 = u64::MAX;
 
+/// Gives up the loops of a thread when it ends, so that they are not lost for good.
+struct GiveUp;
+
+impl Drop for GiveUp {
+    fn drop(&mut self) {
+        let mine = thread::token();
+        for entry in &ENTRIES {
+            if entry.owner.load(Ordering::Acquire) == mine {
+                annotate::happens_before(&raw const *entry as usize);
+                entry.owner.store(NOBODY, Ordering::Release);
+            }
+        }
+    }
+}
+
+thread_local! {
+    static AT_THREAD_END: GiveUp = const { GiveUp };
+}
+
+/// The calling thread owns a loop from now on.
+fn own(entry: &Entry) {
+    // Made on first use; its drop runs when the thread ends.
+    AT_THREAD_END.with(|_| {});
+    entry.owner.store(thread::token(), Ordering::Release);
+}
+
 static ENTRIES: [Entry; TAGS] = [const {
     Entry {
         owner: AtomicU64::new(0),
@@ -169,15 +195,23 @@ pub(crate) fn is_batch(raw: u64) -> Result<bool> {
     Ok(entry.is_batch.load(Ordering::Relaxed))
 }
 
-/// What the engine cannot know of an id that a thread posts to: [`Error::PANIC`], or [`Error::KIND`] for a poller.
+/// What the engine cannot know of an id that a thread posts to: [`Error::PANIC`], and [`Error::KIND`] for a poller or an
+/// open handle.
 #[inline]
 pub(crate) fn check_from_any_thread(raw: u64) -> Result<()> {
     let id = Id::from_raw(raw);
     let entry = entry_of(id)?;
+    if id.index() != OWNER_INDEX {
+        // Only the loop's own thread may look whether it is an open handle.
+        return Err(match not_a_loop(id, entry) {
+            Error::WRONG_THREAD => Error::STALE,
+            error => error,
+        });
+    }
     if entry.generation.load(Ordering::Acquire) == id.generation() {
         return if entry.poisoned.load(Ordering::Relaxed) { Err(Error::PANIC) } else { Ok(()) };
     }
-    if id.index() == OWNER_INDEX && is_poller(id) { Err(Error::KIND) } else { Ok(()) }
+    if is_poller(id) { Err(Error::KIND) } else { Ok(()) }
 }
 
 /// Makes the loop that an id belongs to refuse further work.
@@ -214,13 +248,13 @@ pub(crate) fn add_loop(either: Either) -> u64 {
         Either::Batch(event_loop) => event_loop.id(),
     };
     let entry = &ENTRIES[id.tag() as usize];
-    annotate::atomic_memory(&raw const *entry as usize, std::mem::offset_of!(Entry, poller));
+    annotate::atomic_memory(&raw const *entry as usize, size_of::<Entry>());
     entry.is_batch.store(matches!(either, Either::Batch(_)), Ordering::Relaxed);
     entry.poisoned.store(false, Ordering::Relaxed);
     entry.epoch.store(fork::epoch(), Ordering::Relaxed);
     entry.pointer.store(Box::into_raw(Box::new(Loop { either, free_asked: Cell::new(false) })), Ordering::Relaxed);
     entry.generation.store(id.generation(), Ordering::Release);
-    entry.owner.store(thread::token(), Ordering::Release);
+    own(entry);
     LIVE_LOOPS.fetch_add(1, Ordering::Relaxed);
     id.raw()
 }
@@ -277,7 +311,7 @@ pub(crate) fn inherit_loop(raw: u64) -> Result<&'static Loop> {
         return Err(find_loop(raw).err().unwrap_or(Error::STALE));
     }
     if is_forked(entry) {
-        entry.owner.store(thread::token(), Ordering::Release);
+        own(entry);
     }
     entry.get()
 }
@@ -327,6 +361,7 @@ pub(crate) fn attach(raw: u64) -> Result<()> {
         entry.owner.store(NOBODY, Ordering::Release);
         return Err(Error::STALE);
     }
+    own(entry);
     annotate::happens_after(&raw const *entry as usize);
     Ok(())
 }
@@ -339,7 +374,7 @@ fn is_poller(id: Id) -> bool {
 /// Puts a new poller under its id.
 pub(crate) fn add_poller(id: Id, waiter: Arc<Waiter>) {
     let entry = &ENTRIES[id.tag() as usize];
-    annotate::atomic_memory(&raw const *entry as usize, std::mem::offset_of!(Entry, poller));
+    annotate::atomic_memory(&raw const *entry as usize, size_of::<Entry>());
     *entry.poller.lock() = Some(waiter);
     entry.poller_epoch.store(fork::epoch(), Ordering::Release);
     entry.poller_generation.store(id.generation(), Ordering::Release);

@@ -30,13 +30,16 @@ pub struct tg_signal_options {
 
 // SAFETY: repr(C), `size` first; pointers and optional functions may have any bits, they are only carried.
 unsafe impl Sized_ for tg_signal_options {
+    const MEMBERS: &'static [usize] = members!(tg_signal_options: callback, user, release, flags, reserved);
     const DEFAULT: Self =
         tg_signal_options { size: 0, callback: None, user: null_mut(), release: None, flags: 0, reserved: 0 };
 }
 
 /// Watches a signal. Any number of watchers in any number of loops may watch the same; each is told of every delivery, and
 /// deliveries that come together are told together with their count. The process's disposition changes when the first
-/// watcher is opened and goes back when the last one is closed, unless the program has changed it meanwhile.
+/// watcher is opened and goes back when the last one is closed, unless the program has changed it meanwhile. Signals of
+/// faults (SIGSEGV, SIGBUS, SIGFPE, SIGILL) are worth watching only when somebody sends them: a fault itself happens again
+/// when the handler returns, without end.
 ///
 /// Thread: the loop's.
 /// Callable from callbacks: yes.

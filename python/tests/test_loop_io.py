@@ -11,6 +11,8 @@ import random
 import select as stdlib_select
 import socket
 import sys
+import threading
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -332,3 +334,33 @@ def test_nothing_is_left_of_a_closed_loop() -> None:
             loop.call_later(0, list)
             loop.run()
     assert sorted(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("extra", [2**31, 2**32, 2**64])
+def test_a_descriptor_that_is_no_c_int_is_refused(extra: int) -> None:
+    # mutation: to_fd lets any int through, and ctypes cuts it to another descriptor's number.
+    reader, writer = os.pipe()
+    try:
+        with Loop() as loop:
+            with pytest.raises(OverflowError, match=str(extra + reader)):
+                loop.add_reader(extra + reader, print)
+            with pytest.raises(OverflowError):
+                loop.add_writer(extra + writer, print)
+            assert not loop.remove_reader(reader)
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+def test_h17_loops_of_ended_threads_do_not_use_up_the_process() -> None:
+    # mutation: leave_orphan waits for the thread that made the loop.
+    loops: list[Loop] = []
+    thread = threading.Thread(target=lambda: loops.append(Loop()))
+    thread.start()
+    thread.join()
+    before = helpers.live()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        loops.clear()
+        gc.collect()
+    assert helpers.live() != before, "it was freed here, since its own thread has ended"

@@ -69,6 +69,10 @@ class Batch:
         if code < 0:
             raise _ffi.error(code)
 
+    def take_over(self) -> bool:
+        """Whether the loop is this thread's now: its own has ended."""
+        return bool(_ffi.loop_attach(self._id) == 0)
+
     def wake(self) -> None:
         """Ends the wait of the current turn, or of the next one; any thread."""
         _ffi.wake(self._id.value)

@@ -99,6 +99,7 @@ now_ns = _bind("tg_now_ns")
 # Loop.
 loop_new = _bind("tg_loop_new")
 loop_free = _bind("tg_loop_free", waits=True)
+loop_attach = _bind("tg_loop_attach")
 loop_hold = _bind("tg_loop_hold")
 loop_wake = _bind("tg_loop_wake")
 batch_get = _bind("tg_batch_get")

@@ -18,7 +18,7 @@ from ._errors import TidegateError, make_error
 from ._future import Future
 from ._handles import Handle, TimerHandle
 from ._process import PROCESS
-from ._runner import Runner, free_orphans
+from ._runner import Runner, free_orphans, leave_orphan
 from ._timers import to_ns, to_seconds
 from ._wakeup import original_sigint
 
@@ -336,7 +336,7 @@ class Loop(Runner):
             self._batch.free()
             self._wakeup.close()
         else:
-            self._orphans.append((self._batch, self._wakeup))
+            leave_orphan(self._batch, self._wakeup, self._thread)
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "running" if self._running else "idle"

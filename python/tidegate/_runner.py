@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections import deque
 from threading import get_ident
 from types import FrameType
@@ -21,26 +20,29 @@ _LOGGER = logging.getLogger("tidegate")
 SignalHandler = Union[Callable[[int, Optional[FrameType]], Any], int, None]
 
 
-class _Orphans(threading.local):
-    """Loops of this thread that the garbage collector found in another one.
-
-    A loop can only be freed by its own thread: the next Loop made or closed there does it.
-    """
-
-    def __init__(self) -> None:
-        self.found: deque[tuple[Batch, Wakeup]] = deque()
+#: Loops that the garbage collector found in a thread that is not theirs, and the idents of their threads.
+#: A loop can be freed by its own thread, or by any once that has ended: the next Loop made or closed does it.
+_ORPHANS: deque[tuple[Batch, Wakeup, int]] = deque()
 
 
-_ORPHANS = _Orphans()
+def leave_orphan(batch: Batch, wakeup: Wakeup, thread: int) -> None:
+    """Leaves a loop to whoever may free it."""
+    _ORPHANS.append((batch, wakeup, thread))
+    free_orphans()
 
 
 def free_orphans() -> None:
-    """Frees what was left for this thread."""
-    found = _ORPHANS.found
-    while found:
-        batch, wakeup = found.popleft()
-        batch.free()
-        wakeup.close()
+    """Frees those that this thread may free."""
+    for _ in range(len(_ORPHANS)):
+        try:
+            batch, wakeup, thread = _ORPHANS.popleft()
+        except IndexError:  # another thread was quicker
+            return
+        if thread == get_ident() or batch.take_over():
+            batch.free()
+            wakeup.close()
+        else:
+            _ORPHANS.append((batch, wakeup, thread))
 
 
 class Runner:
@@ -54,7 +56,6 @@ class Runner:
         self._wakeup = Wakeup(self._interrupt)
         self._thread = get_ident()
         self._generation = PROCESS.generation
-        self._orphans = _ORPHANS.found
         self._ready: deque[Handle] = deque()
         self._timers = TimerQueue()
         self._targets: dict[int, tuple[int, Handle]] = {}  # watcher -> (descriptor, callback)

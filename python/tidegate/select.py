@@ -6,7 +6,9 @@
 Signatures, results, constants and exceptions are the standard library's. Two things differ for the
 better: `select` has no limit on the number or the value of descriptors (the standard library's stops
 at 1,024), and timeouts are kept to the nanosecond instead of being rounded to a millisecond; no
-wait is shorter than asked. A signal's Python handler runs at once; unless it raises, the wait
+wait is shorter than asked. One thing is stricter: an `epoll` object that a forked child inherited raises
+ForkedError there, except for close(), because what the child does with it would change what the
+parent waits for; the child makes its own. A signal's Python handler runs at once; unless it raises, the wait
 goes on for the rest of its time (PEP 475).
 """
 

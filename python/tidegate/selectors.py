@@ -123,8 +123,6 @@ class _Selector(BaseSelector):
         """Changes the events or the data of a registered file object; its new key."""
         key = self._registered(fileobj)
         if events != key.events:
-            if not events or events & ~_EVENTS:
-                raise ValueError(f"Invalid events: {events!r}")
             try:
                 self._change(key.fd, events)
             except BaseException:
@@ -172,6 +170,8 @@ class SelectSelector(_Selector):
         self._writers.discard(fd)
 
     def _change(self, fd: int, events: int) -> None:
+        if not events or events & ~_EVENTS:
+            raise ValueError(f"Invalid events: {events!r}")
         self._remove(fd)
         self._add(fd, events)
 

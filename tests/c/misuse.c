@@ -63,12 +63,15 @@ static void sweep_loop_run_until(void)
     REFUSED(TG_ENOTSUP, tg_loop_run_until(on.batch, 0));
 }
 
-static void sweep_loop_stop(void) { LOOP_ID_ANY_THREAD(loop_stop); }
+static void sweep_loop_stop(void) { LOOP_ID(loop_stop); }
 
-/* Made for signal handlers, which cannot ask whether an id is a poller's: documented as stale. */
+/* Made for signal handlers, which cannot ask what an id is that names no loop: documented as stale. */
 static void sweep_loop_wake(void)
 {
-    sweep_loop_any_thread(__LINE__, "loop_wake", loop_wake, TG_ESTALE);
+    const uint64_t others[] = { on.io, on.timer, on.idle, on.poller };
+    sweep_dead(__LINE__, "loop_wake", loop_wake);
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        check_refused(__LINE__, "loop_wake", loop_wake(others[i]), TG_ESTALE);
 }
 
 static void sweep_loop_hold(void) { LOOP_ID(loop_hold); }
@@ -186,7 +189,7 @@ static void sweep_loop_new(void)
 
 static void sweep_post(void)
 {
-    LOOP_ID_ANY_THREAD(post);
+    LOOP_ID(post);
     REFUSED(TG_EINVAL, tg_post(on.loop, NULL, &on.untouched, counter_release));
     REFUSED(TG_EINVAL, tg_post(on.batch, on_post, &on.untouched, counter_release));
     REFUSED(TG_EINVAL, tg_post(on.batch, NULL, &on.untouched, counter_release));

@@ -165,22 +165,6 @@ static inline void sweep_loop(int line, const char *what, int (*call)(uint64_t i
     sweep_kind(line, what, call, others, 4);
 }
 
-/* A function that wants a loop and may be called from any thread: only the loop's own may look whether a
- * handle is open, so the id of any handle of a live loop, dead or not, is another kind. */
-static inline void sweep_loop_any_thread(int line, const char *what, int (*call)(uint64_t id),
-                                         int for_a_poller)
-{
-    const uint64_t dead[] = { 0, UINT64_MAX, on.of_freed_loop, on.freed_loop, on.freed_poller };
-    const uint64_t others[] = { on.io, on.idle, on.closed };
-    for (size_t i = 0; i < sizeof dead / sizeof dead[0]; i++) {
-        spoil_last_error();
-        check_refused(line, what, call(dead[i]), TG_ESTALE);
-    }
-    sweep_kind(line, what, call, others, sizeof others / sizeof others[0]);
-    spoil_last_error();
-    check_refused(line, what, call(on.poller), for_a_poller);
-}
-
 static inline void sweep_poller(int line, const char *what, int (*call)(uint64_t id))
 {
     const uint64_t others[] = { on.io, on.timer, on.idle, on.loop, on.batch };
@@ -213,7 +197,6 @@ static inline void sweep_handle_of(int line, const char *what, int (*call)(uint6
 }
 
 #define LOOP_ID(call) sweep_loop(__LINE__, #call, call)
-#define LOOP_ID_ANY_THREAD(call) sweep_loop_any_thread(__LINE__, #call, call, TG_EKIND)
 #define POLLER_ID(call) sweep_poller(__LINE__, #call, call)
 #define ANY_HANDLE(call) sweep_handle(__LINE__, #call, call)
 #define HANDLE_OF(kind, call) sweep_handle_of(__LINE__, #call, call, kind)

@@ -282,6 +282,28 @@ static void detach_and_attach(void)
     CHECK_EQ(user.released, 1);
 }
 
+static void *make_and_end(void *argument)
+{
+    handover *it = argument;
+    it->loop = new_loop();
+    open_timer(it->loop, SECOND, 0, on_timer, it->user);
+    return NULL;
+}
+
+/* mutation: nothing is done when a thread ends. */
+static void a_loop_whose_thread_has_ended_can_be_taken_over(void)
+{
+    counter user = { .calls = 0 };
+    handover it = { 0, &user };
+    pthread_t thread;
+    MUST(pthread_create(&thread, NULL, make_and_end, &it) == 0);
+    MUST(pthread_join(thread, NULL) == 0);
+    CHECK_CODE(tg_loop_free(it.loop), TG_EWRONGTHREAD);
+    CHECK_CODE(tg_loop_attach(it.loop), 0);
+    free_loop(it.loop, 1);
+    CHECK_EQ(user.released, 1);
+}
+
 static void *fail_in_thread(void *argument)
 {
     CHECK_EQ(strlen(tg_last_error()), 0); /* a new thread has no failure */
@@ -314,6 +336,7 @@ int main(void)
     RUN(h11_h12_async_close_races_with_send);
     RUN(stop_and_wake_from_another_thread);
     RUN(detach_and_attach);
+    RUN(a_loop_whose_thread_has_ended_can_be_taken_over);
     RUN(last_error_belongs_to_its_thread);
     return harness_end();
 }

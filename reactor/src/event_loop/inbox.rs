@@ -43,11 +43,11 @@ impl<P> Registry<P> {
     /// Leaves a post for a loop, from any thread. It is delivered in the loop's next turn.
     ///
     /// # Errors
-    /// [`Error::STALE`], [`Error::KIND`] for the id of a handle, [`Error::FORKED`], [`Error::NO_BUFFERS`] when as many wait
+    /// [`Error::STALE`], [`Error::FORKED`], [`Error::NO_BUFFERS`] when as many wait
     /// as the loop allows, [`Error::NO_MEMORY`]. The post is dropped then.
     pub fn post(&'static self, id: Id, post: P) -> Result<()> {
         if id.operation() != 0 || id.index() != OWNER_INDEX {
-            return Err(enter_loop(id).err().unwrap_or(Error::STALE));
+            return Err(Error::STALE);
         }
         port(id.tag()).check(id.generation())?;
         self.inbox(id.tag()).push(id, post)
@@ -56,11 +56,8 @@ impl<P> Registry<P> {
 
 /// Visits the loop of that id.
 fn enter_loop(id: Id) -> Result<crate::sys::port::Visit> {
-    if id.operation() != 0 || id == Id::NONE {
+    if id.operation() != 0 || id.index() != OWNER_INDEX {
         return Err(Error::STALE);
-    }
-    if id.index() != OWNER_INDEX {
-        return Err(port(id.tag()).enter_any().map_or_else(|error| error, |_| Error::KIND));
     }
     port(id.tag()).enter(id.generation())
 }
@@ -68,7 +65,7 @@ fn enter_loop(id: Id) -> Result<crate::sys::port::Visit> {
 /// Ends the wait of a loop's run, or makes its next one return at once. From any thread and from signal handlers.
 ///
 /// # Errors
-/// [`Error::STALE`], [`Error::KIND`], [`Error::FORKED`].
+/// [`Error::STALE`], [`Error::FORKED`].
 pub fn wake(id: Id) -> Result<()> {
     enter_loop(id).map(|visit| visit.wake())
 }
@@ -76,7 +73,7 @@ pub fn wake(id: Id) -> Result<()> {
 /// Ends a loop's run after the turn that is going on; before a run, makes it return at once. From any thread.
 ///
 /// # Errors
-/// [`Error::STALE`], [`Error::KIND`], [`Error::FORKED`].
+/// [`Error::STALE`], [`Error::FORKED`].
 pub fn stop(id: Id) -> Result<()> {
     enter_loop(id).map(|visit| visit.stop())
 }

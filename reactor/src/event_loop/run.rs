@@ -45,17 +45,17 @@ impl<S: Sink> EventLoop<S> {
     }
 
     /// Runs turns until one has delivered something; whether anything is left. Ends without any when the loop is woken or
-    /// stopped, or when nothing keeps it alive.
+    /// stopped. When nothing keeps it alive it runs one turn that does not wait.
     ///
     /// # Errors
     /// As [`EventLoop::run`].
     pub fn run_once(&self) -> Result<bool> {
         let running = Running::begin(self)?;
         let before = self.events_before_run()?;
-        while self.may_go_on()? {
+        while !self.claim.stop_asked() {
             running.0.turn(-1)?;
             let core = self.core()?;
-            if core.stats.events != before || core.turn.woken {
+            if core.stats.events != before || core.turn.woken || !core.is_alive() {
                 break;
             }
         }
@@ -69,24 +69,24 @@ impl<S: Sink> EventLoop<S> {
     pub fn run_nowait(&self) -> Result<bool> {
         let running = Running::begin(self)?;
         self.core()?.turn.run_begins();
-        if self.may_go_on()? {
+        if !self.claim.stop_asked() {
             running.0.turn(0)?;
         }
         self.ended()
     }
 
     /// Runs until the monotonic clock shows `deadline_ns`, or there is another reason to end; whether anything is left. One
-    /// turn is run even when the deadline has passed.
+    /// turn is run even when the deadline has passed or nothing keeps the loop alive (then it does not wait).
     ///
     /// # Errors
     /// As [`EventLoop::run`].
     pub fn run_until(&self, deadline_ns: i64) -> Result<bool> {
         let running = Running::begin(self)?;
         self.core()?.turn.run_begins();
-        while self.may_go_on()? {
+        while !self.claim.stop_asked() {
             let rest = deadline_ns.saturating_sub(self.core()?.clock.monotonic_ns()).max(0);
             running.0.turn(rest)?;
-            if rest == 0 {
+            if rest == 0 || !self.is_alive()? {
                 break;
             }
         }
