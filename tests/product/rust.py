@@ -12,20 +12,20 @@ def lint(suite):
                              "--", "-D", "warnings"], 600)
 
 
-def tests(suite, *arguments, seconds):
+def tests(suite, *arguments, seconds, prefix=""):
     """Counts the tests one by one, so that those that were ignored are named."""
-    result = suite.run(["cargo", "test", "--workspace", "--locked", "--no-fail-fast", *arguments], seconds)
+    result = suite.run(["cargo", "test", "--locked", "--no-fail-fast", *arguments], seconds)
     failed = 0
     for name, outcome, reason in TEST_LINE.findall(result.output):
         if outcome == "ok":
-            suite.ok(name)
+            suite.ok(prefix + name)
         elif outcome == "ignored":
-            suite.skip(name, reason or "ignored without a reason")
+            suite.skip(prefix + name, reason or "ignored without a reason")
         else:
             failed += 1
-            suite.fail(name, failure_text(result.output, name))
+            suite.fail(prefix + name, failure_text(result.output, name))
     if not result.ok and not failed:
-        suite.fail("cargo-test", result.tail())
+        suite.fail(prefix + "cargo-test", result.tail())
 
 
 def failure_text(output, name):
@@ -39,9 +39,12 @@ def failure_text(output, name):
 
 def run(suite):
     lint(suite)
-    tests(suite, seconds=900)
+    tests(suite, "--workspace", seconds=900)
+    # The wait that kqueue and IOCP use, on Linux.
+    portable = ("-p", "tidegate-reactor", "--features", "portable-wait", "--tests")
+    tests(suite, *portable, seconds=900, prefix="portable-wait/")
 
 
 def quick(suite):
     lint(suite)
-    tests(suite, "--lib", seconds=120)
+    tests(suite, "--workspace", "--lib", seconds=120)
