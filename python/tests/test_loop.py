@@ -418,3 +418,15 @@ def test_h17_a_loop_that_another_thread_collects_is_freed_by_its_own() -> None:
         gc.enable()
     Loop().close()
     assert helpers.live() == before
+
+
+def test_futures_of_unfinished_work_are_cancelled_by_close() -> None:
+    # mutation: close() only forgets them.
+    go_on = threading.Event()
+    loop = Loop()
+    future = loop.run_in_executor(None, go_on.wait)
+    loop.close()
+    go_on.set()
+    assert future.done() and future.cancelled()
+    with pytest.raises(CancelledError):
+        future.result()

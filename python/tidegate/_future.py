@@ -45,7 +45,7 @@ class Future(Generic[_T]):
         return self._outcome is not None
 
     def cancelled(self) -> bool:
-        """True if the work was cancelled before it had begun."""
+        """True if the work was cancelled before it had begun, or the loop was closed before it was done."""
         return self._outcome is not None and self._outcome.cancelled()
 
     def cancel(self) -> bool:
@@ -99,6 +99,13 @@ class Future(Generic[_T]):
         callbacks, self._callbacks = self._callbacks, []
         for callback, context in callbacks:
             self._loop.call_soon(callback, self, context=context)
+
+    def _abandon(self) -> None:
+        """The loop is closed: nobody will hear of the work, which is cancelled if it has not begun."""
+        self._work.cancel()
+        self._outcome = concurrent.futures.Future()
+        self._outcome.cancel()
+        self._callbacks = []
 
     def __del__(self) -> None:
         outcome = getattr(self, "_outcome", None)

@@ -279,7 +279,8 @@ class Loop(Runner):
     def close(self) -> None:
         """Ends the loop: nothing of it will run any more. Watched descriptors stay open.
 
-        It may be called twice, but not while the loop runs. It does not wait for work in executors.
+        It may be called twice, but not while the loop runs. It does not wait for work in executors, whose
+        futures are cancelled.
         """
         if self._closed:
             return
@@ -307,6 +308,8 @@ class Loop(Runner):
         self._targets.clear()
         self._readers.clear()
         self._writers.clear()
+        for future in self._pending:
+            future._abandon()
         self._pending.clear()
 
     def is_closed(self) -> bool:

@@ -11,6 +11,7 @@ from typing import Any, Callable, Optional, Union
 from . import _abi, _ffi
 from ._batch import RECORD, RECORD_COUNT, RECORD_CURSOR, Batch
 from ._errors import make_error
+from ._future import Future
 from ._handles import Handle
 from ._process import PROCESS
 from ._timers import TimerQueue, to_ns
@@ -62,7 +63,7 @@ class Runner:
         self._readers: dict[int, int] = {}  # descriptor -> watcher
         self._writers: dict[int, int] = {}
         self._signals: dict[int, tuple[Handle, SignalHandler]] = {}  # and what was set before
-        self._pending: set[object] = set()  # futures of unfinished work
+        self._pending: set[Future[Any]] = set()  # of unfinished work
         self._exception_handler: Callable[[Any, dict[str, Any]], object] | None = None
         self._holds = 0
         self._running = False
