@@ -116,8 +116,8 @@ fn equal_deadlines_fire_in_arming_order() {
     });
 }
 
-/// A timer's place among equals is that of its push back, not of its first arming or the resolve.
-/// Mutation: `push_back` leaves the order as it was.
+/// A timer's place among equals is that of its push back, not of its first arming.
+/// Mutation: `resolve` leaves the order as it was.
 #[test]
 fn pushed_back_timers_keep_the_order_of_their_marks() {
     limited(|| {

@@ -31,7 +31,7 @@ fn limited(test: impl FnOnce() + Send + 'static) {
 enum State {
     Stopped,
     Armed { deadline: i64, order: u64 },
-    Marked { delay: i64, order: u64 },
+    Marked { delay: i64 },
 }
 
 /// What the structure must do, in the plainest way: one state a slot, searched in full.
@@ -53,11 +53,10 @@ impl Model {
         }
     }
 
-    fn resolve(&mut self, now: i64) {
-        for state in self.slots.iter_mut().flatten() {
-            if let State::Marked { delay, order } = *state {
-                *state = State::Armed { deadline: now.saturating_add(delay), order };
-            }
+    fn resolve(&mut self, slot: usize, now: i64) {
+        if let Some(State::Marked { delay }) = self.slots[slot] {
+            let order = self.order();
+            self.slots[slot] = Some(State::Armed { deadline: now.saturating_add(delay), order });
         }
     }
 
@@ -159,6 +158,8 @@ fn ops() -> impl Strategy<Value = Op> {
 struct Pair {
     timers: Timers,
     keys: Vec<Option<TimerKey>>,
+    /// Marked since the last reading.
+    listed: Vec<TimerKey>,
     model: Model,
     now: i64,
 }
@@ -202,8 +203,10 @@ impl Pair {
     fn push_back(&mut self, slot: usize, delay: i64) {
         if let Some(key) = self.keys[slot] {
             self.timers.push_back(key, delay);
-            let order = self.model.order();
-            self.model.set(slot, State::Marked { delay, order });
+            self.model.set(slot, State::Marked { delay });
+            if !self.listed.contains(&key) {
+                self.listed.push(key);
+            }
         }
     }
 
@@ -217,7 +220,12 @@ impl Pair {
     fn resolve(&mut self, step: i64) {
         self.now = self.now.saturating_add(step);
         self.timers.resolve(self.now);
-        self.model.resolve(self.now);
+        // Those marked before a reading take their places in the order in which they were first marked.
+        for key in std::mem::take(&mut self.listed) {
+            if let Some(slot) = self.keys.iter().position(|other| *other == Some(key)) {
+                self.model.resolve(slot, self.now);
+            }
+        }
     }
 
     fn check_next(&mut self) {

@@ -59,6 +59,9 @@ struct Pass {
 /// caller's, over the whole range of `i64`.
 pub struct Timers {
     nodes: Vec<Node>,
+    /// By index: of a marked timer, what to add to the next reading; of a free one, the next free one. Apart from the
+    /// nodes, so that pushing back a million timers touches little memory.
+    delays: Vec<i64>,
     /// By index, as `nodes`.
     states: Vec<State>,
     first_free: i64,
@@ -96,6 +99,7 @@ impl Timers {
     pub const fn new() -> Timers {
         Timers {
             nodes: Vec::new(),
+            delays: Vec::new(),
             states: Vec::new(),
             first_free: NO_FREE,
             front: Front::new(),
@@ -121,7 +125,7 @@ impl Timers {
             return self.extend(owner);
         }
         let index = self.first_free as u32;
-        self.first_free = self.nodes[index as usize].delay;
+        self.first_free = self.delays[index as usize];
         self.states[index as usize].set_live(true);
         self.nodes[index as usize].owner = owner;
         Ok(TimerKey(index))
@@ -134,6 +138,7 @@ impl Timers {
         }
         let timers = index + 1;
         reserve_total(&mut self.nodes, timers)?;
+        reserve_total(&mut self.delays, timers)?;
         reserve_total(&mut self.states, timers)?;
         reserve_total(&mut self.listed, timers)?;
         reserve_total(&mut self.aside, timers)?;
@@ -142,6 +147,7 @@ impl Timers {
         let mut state = State::FREE;
         state.set_live(true);
         self.nodes.push(Node { owner, ..Node::default() });
+        self.delays.push(0);
         self.states.push(state);
         Ok(TimerKey(index as u32))
     }
@@ -152,7 +158,7 @@ impl Timers {
         let state = &mut self.states[key.0 as usize];
         if state.is_live() {
             state.set_live(false);
-            self.nodes[key.0 as usize].delay = self.first_free;
+            self.delays[key.0 as usize] = self.first_free;
             self.first_free = i64::from(key.0);
         }
     }
@@ -178,18 +184,16 @@ impl Timers {
     }
 
     /// Pushes a timer back: at the next [`resolve`](Timers::resolve) its deadline becomes that
-    /// reading plus `delay`, clamped to the range of `i64`. Its place in the arming order is that of
-    /// this call. A stopped timer is armed by it. O(1), writes the node only.
+    /// reading plus `delay`, clamped to the range of `i64`. It takes its place in the arming order at
+    /// that reading, among others in the order in which they were first marked for it. A stopped
+    /// timer is armed by it. O(1), touches its delay and its state only.
     #[inline]
     pub fn push_back(&mut self, key: TimerKey, delay: i64) {
-        let order = self.take_order();
         let state = &mut self.states[key.0 as usize];
         if !state.is_live() {
             return;
         }
-        let node = &mut self.nodes[key.0 as usize];
-        node.order = order;
-        node.delay = delay;
+        self.delays[key.0 as usize] = delay;
         if state.is_marked() {
             return;
         }
@@ -214,7 +218,10 @@ impl Timers {
             state.set_listed(false);
             if state.is_marked() {
                 state.set_marked(false);
-                let deadline = now.saturating_add(self.nodes[index as usize].delay);
+                let deadline = now.saturating_add(self.delays[index as usize]);
+                // It counts from this reading, and so does its place in the arming order.
+                let order = self.take_order();
+                self.nodes[index as usize].order = order;
                 self.set_deadline(index, deadline);
             }
         }
@@ -255,7 +262,7 @@ impl Timers {
         let node = &self.nodes[key.0 as usize];
         let state = &self.states[key.0 as usize];
         if state.is_marked() {
-            return Some(now.saturating_add(node.delay));
+            return Some(now.saturating_add(self.delays[key.0 as usize]));
         }
         state.is_armed().then_some(node.deadline)
     }

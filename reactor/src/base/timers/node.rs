@@ -71,7 +71,7 @@ pub(super) struct State {
     flags: u32,
 }
 
-/// The rest of a timer: 32 bytes, so that a node seldom straddles two cache lines.
+/// What firing reads of a timer.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Node {
     /// When it fires. While an entry is queued, that entry surfaces no later than this, possibly
@@ -79,8 +79,6 @@ pub(super) struct Node {
     pub(super) deadline: i64,
     /// Arming order, unique over all timers and all armings.
     pub(super) order: u64,
-    /// Of a marked timer: what to add to the next reading. Of a free node: the next free one.
-    pub(super) delay: i64,
     /// The caller's value. Here because firing has just read the other fields.
     pub(super) owner: u64,
 }
