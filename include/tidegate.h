@@ -405,8 +405,7 @@ TG_API int tg_loop_get_stats(tg_loop loop,
  * Callable from callbacks: yes.
  * Ownership: user is the library's once 0 was returned, until release gives it back.
  * Errors: TG_EINVAL (a negative threshold; a threshold without callback, or a threshold of 0 with any of the others),
- * TG_ENOTSUP (a batch loop),
- * TG_ENOMEM, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ * TG_ENOTSUP (a batch loop), TG_ENOMEM, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
  */
 TG_API int tg_loop_set_slow_callback(tg_loop loop,
                                      int64_t threshold_ns,
@@ -435,8 +434,8 @@ TG_API int tg_loop_attach(tg_loop loop);
 
 /**
  * In a forked child: rebuilds the inherited loop with kernel objects of its own. Its handles live on in the child; posts,
- * deferred calls and signals that were on their way stay with the parent (their users are released in the child). Inside a callback the
- * run goes on when the callback returns.
+ * deferred calls and signals that were on their way stay with the parent (their users are released in the child). Inside a
+ * callback the run goes on when the callback returns.
  *
  * Thread: the child's first; it becomes the loop's.
  * Callable from callbacks: yes.
@@ -1265,9 +1264,9 @@ TG_API int tg_poller_free(tg_poller poller);
  * Thread: any.
  * Callable from callbacks: yes.
  * Ownership: the descriptor stays the caller's: remove it before it is closed.
- * Errors: TG_EINVAL (unknown bits or mode), -EINVAL (its own descriptor), TG_EBADFD, TG_EEXIST (it is added already), -EPERM (a regular file,
- * TG_POLLER_STRICT), TG_ENOTSUP (the mode is not to be had here), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EFORKED,
- * TG_EPANIC; -ENOSPC and, with TG_POLLER_NATIVE, the kernel's in place of ours.
+ * Errors: TG_EINVAL (unknown bits or mode), -EINVAL (its own descriptor), TG_EBADFD, TG_EEXIST (it is added already),
+ * -EPERM (a regular file, TG_POLLER_STRICT), TG_ENOTSUP (the mode is not to be had here), TG_ENOMEM, TG_ELIMIT, TG_ESTALE,
+ * TG_EKIND, TG_EFORKED, TG_EPANIC; -ENOSPC and, with TG_POLLER_NATIVE, the kernel's in place of ours.
  */
 TG_API int tg_poller_add(tg_poller poller,
                          tg_fd fd,

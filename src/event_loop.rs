@@ -158,10 +158,16 @@ pub extern "C" fn tg_loop_free(loop_: tg_loop) -> c_int {
 
 fn free(loop_: tg_loop) -> Result<usize> {
     match registry::remove_loop(loop_)? {
-        Removed::Now(mut removed) => Ok(match &mut removed.either {
-            Either::Callbacks(event_loop) => event_loop.shutdown(),
-            Either::Batch(event_loop) => event_loop.shutdown(),
-        }),
+        Removed::Now(mut removed) => {
+            let open = match &mut removed.either {
+                Either::Callbacks(event_loop) => event_loop.shutdown(),
+                Either::Batch(event_loop) => event_loop.shutdown(),
+            };
+            if open.is_none() {
+                std::mem::forget(removed);
+            }
+            Ok(open.unwrap_or(0))
+        }
         Removed::Later => {
             // A forked child cannot stop what it inherited; the run returns by itself there.
             let _ = event_loop::stop(Id::from_raw(loop_));
@@ -346,8 +352,7 @@ fn write_stats(loop_: tg_loop, out: SizedOut<tg_loop_stats>) -> Result<()> {
 /// Callable from callbacks: yes.
 /// Ownership: `user` is the library's once 0 was returned, until `release` gives it back.
 /// Errors: TG_EINVAL (a negative threshold; a threshold without callback, or a threshold of 0 with any of the others),
-/// TG_ENOTSUP (a batch loop),
-/// TG_ENOMEM, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+/// TG_ENOTSUP (a batch loop), TG_ENOMEM, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
 ///
 /// # Safety
 /// `callback` and `release` may be called with `user` on the loop's thread until it is released.
@@ -394,8 +399,8 @@ pub extern "C" fn tg_loop_attach(loop_: tg_loop) -> c_int {
 }
 
 /// In a forked child: rebuilds the inherited loop with kernel objects of its own. Its handles live on in the child; posts,
-/// deferred calls and signals that were on their way stay with the parent (their users are released in the child). Inside a callback the
-/// run goes on when the callback returns.
+/// deferred calls and signals that were on their way stay with the parent (their users are released in the child). Inside a
+/// callback the run goes on when the callback returns.
 ///
 /// Thread: the child's first; it becomes the loop's.
 /// Callable from callbacks: yes.

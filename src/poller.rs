@@ -157,9 +157,9 @@ fn end(waiter: Arc<Waiter>, forked: bool) {
 /// Thread: any.
 /// Callable from callbacks: yes.
 /// Ownership: the descriptor stays the caller's: remove it before it is closed.
-/// Errors: TG_EINVAL (unknown bits or mode), -EINVAL (its own descriptor), TG_EBADFD, TG_EEXIST (it is added already), -EPERM (a regular file,
-/// TG_POLLER_STRICT), TG_ENOTSUP (the mode is not to be had here), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EFORKED,
-/// TG_EPANIC; -ENOSPC and, with TG_POLLER_NATIVE, the kernel's in place of ours.
+/// Errors: TG_EINVAL (unknown bits or mode), -EINVAL (its own descriptor), TG_EBADFD, TG_EEXIST (it is added already),
+/// -EPERM (a regular file, TG_POLLER_STRICT), TG_ENOTSUP (the mode is not to be had here), TG_ENOMEM, TG_ELIMIT, TG_ESTALE,
+/// TG_EKIND, TG_EFORKED, TG_EPANIC; -ENOSPC and, with TG_POLLER_NATIVE, the kernel's in place of ours.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_poller_add(poller: tg_poller, fd: tg_fd, interest: u32, mode: u32, data: u64) -> c_int {
     guard!(tg_poller_add(poller, fd, interest, mode, data), {

@@ -245,7 +245,7 @@ fn h67_ending_a_loop_reports_and_releases_what_was_open() {
     let posted = Arc::new(());
     let carried = posted.clone();
     event_loop.defer(Closures::task(move |_| drop(carried))).unwrap();
-    assert_eq!(event_loop.shutdown(), 10);
+    assert_eq!(event_loop.shutdown(), Some(10));
     assert_eq!(Rc::strong_count(&witness), 1, "every user was given back");
     assert_eq!(Arc::strong_count(&posted), 1, "and what was deferred");
     assert_eq!(event_loop.timer_open(Closures::callback(|_, _, _| {}), true), Err(Error::PANIC));
@@ -309,5 +309,5 @@ fn h67_the_end_of_a_loop_takes_time_in_proportion() {
     for _ in 0..150_000 {
         event_loop.timer_open(callback.clone(), true).unwrap();
     }
-    assert_eq!(event_loop.shutdown(), 150_000);
+    assert_eq!(event_loop.shutdown(), Some(150_000));
 }

@@ -187,7 +187,10 @@ impl<S: Sink> EventLoop<S> {
 
     /// Closes everything that is open and gives every user back; how many handles were open. The loop is of no use
     /// afterwards. Not to be called from its callbacks.
-    pub fn shutdown(&mut self) -> usize {
+    ///
+    /// `None` in a forked child, when a thread of the parent was changing the loop at the fork: its state may be half
+    /// changed, and the loop must be leaked ([`std::mem::forget`]), not dropped.
+    pub fn shutdown(&mut self) -> Option<usize> {
         let forked = self.claim.is_forked();
         let undelivered = if forked { self.inbox.take_back_after_fork() } else { self.inbox.shut() };
         self.claim.shut();
@@ -197,7 +200,7 @@ impl<S: Sink> EventLoop<S> {
         let whole = self.core.try_borrow_mut().is_ok() || self.core.get_mut().waiting;
         if !whole {
             std::mem::forget(undelivered);
-            return 0;
+            return None;
         }
         let open = self.core.get_mut().close_everything(forked);
         for post in undelivered {
@@ -207,7 +210,7 @@ impl<S: Sink> EventLoop<S> {
             let next = self.core.get_mut().next_release();
             match next {
                 Some(release) => self.release(release),
-                None => return open,
+                None => return Some(open),
             }
         }
     }
