@@ -45,6 +45,8 @@ mod header {
         ("signal.rs", "Signals"),
         ("asyncs.rs", "Other threads"),
         ("hooks.rs", "Hooks of the turn"),
+        ("work.rs", "Work on other threads"),
+        ("address.rs", "Addresses"),
         ("batch.rs", "Batches: events as records"),
         ("poller.rs", "The poller"),
         ("poller/once.rs", "Waiting once"),

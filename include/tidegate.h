@@ -118,6 +118,16 @@ typedef void (*tg_release_cb)(void *user);
 #define TG_ENOTSUP (-4015)
 /** The loop is running. */
 #define TG_EBUSY (-4016)
+/** Cancelled before it had begun. */
+#define TG_ECANCELED (-4017)
+/** The host or service is not known. */
+#define TG_ENONAME (-4018)
+/** The name service does not answer at present. */
+#define TG_ETRYAGAIN (-4019)
+/** The name service has failed. */
+#define TG_ERESOLVE (-4020)
+/** A frame is longer than the connection allows. */
+#define TG_EFRAME (-4021)
 
 /**
  * The name of a code: "TG_EINVAL", "EPERM" for -EPERM, "TG_OK" for 0, "TG_UNKNOWN" for anything else.
@@ -229,6 +239,10 @@ typedef struct tg_loop_options {
   uint32_t batch_submissions;
   /** How many posts may wait in the loop; 0: 1,048,576. */
   uint32_t max_posts;
+  /** How many threads work and files may use, at most 1,024; 0: as many as there are processors, at least 4. */
+  uint32_t work_threads;
+  /** Batch loops: how many bytes the records of a turn may carry, 131,072 to 1,073,741,824; 0: 1,048,576. */
+  uint32_t batch_data;
 } tg_loop_options;
 
 /** What a loop tells about itself. Times in nanoseconds, counts since the loop was made. */
@@ -522,6 +536,9 @@ TG_API int tg_loop_dump(tg_loop loop,
 
 /** Kind of handle: a hook of every turn, which keeps the wait from blocking. */
 #define TG_KIND_IDLE 7u
+
+/** Kind of handle: work on another thread. */
+#define TG_KIND_WORK 8u
 
 /** Flag of tg_handle_info: something can still come of it (armed, started, with interest). */
 #define TG_INFO_ACTIVE 1u
@@ -1059,6 +1076,155 @@ TG_API int tg_defer(tg_loop loop,
                     void *user,
                     tg_release_cb release);
 
+/* ---- Work on other threads ------------------------------------------------- */
+
+/**
+ * What is to be done, on a thread of the loop's pool. user is that of the options. Not to be left by longjmp; a foreign
+ * exception ends the process.
+ */
+typedef int64_t (*tg_work_fn)(void *user);
+
+/**
+ * The work is over: status is 0 and result what the function returned; or status says why it was not done:
+ * TG_ECANCELED; TG_EFORKED, it was going on when the process forked and the loop was reopened in the child. The handle closes
+ * when the callback returns.
+ */
+typedef void (*tg_work_cb)(tg_handle self, void *user, int status, int64_t result);
+
+/** How work shall be reported. Set up with TG_WORK_OPTIONS_INIT. */
+typedef struct tg_work_options {
+  /** The size of the structure. */
+  size_t size;
+  /** Whom to call at the end (NULL on a batch loop). */
+  tg_work_cb callback;
+  /** Passed to the function and the callback (a batch loop: also the number in its records). */
+  void *user;
+  /** Gives user back; may be NULL. */
+  tg_release_cb release;
+  /** TG_UNREF or 0. */
+  uint32_t flags;
+  /** 0. */
+  uint32_t reserved;
+} tg_work_options;
+
+/**
+ * Runs a function on a thread of the loop's pool, for what would keep the loop waiting. Its result comes to the callback, on
+ * the loop's thread, and the handle closes. Threads are started when they are needed, at most as many as the loop's
+ * work_threads, and end after some seconds without work; all signals are blocked in them. Work waits in the order of these
+ * calls. Closing the handle keeps work from being begun if it has not; if it has, it runs to its end unseen, and user is
+ * released after that. tg_loop_free waits for work that is going on.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: options->user is the library's once 0 was returned, and the function's while it runs.
+ * Errors: TG_EINVAL (run or out is NULL; unknown flags; no callback; functions on a batch loop), TG_ENOMEM, TG_ELIMIT,
+ * TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EAGAIN (no thread can be started).
+ */
+TG_API int tg_work_open(tg_loop loop,
+                        tg_work_fn run,
+                        const struct tg_work_options *options,
+                        tg_handle *out);
+
+/**
+ * Keeps work (or a look-up, or an operation on files) from being begun: its callback then comes with TG_ECANCELED, in the
+ * next turn.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Returns: 1 when it is cancelled, 0 when it is running or over already: then its callback comes as usual.
+ * Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_handle_cancel(tg_handle handle);
+
+/* ---- Addresses ------------------------------------------------------------- */
+
+/** Family of an address: the name of a Unix socket. */
+#define TG_UNIX 1u
+
+/** Family of an address: IPv4. */
+#define TG_IPV4 4u
+
+/** Family of an address: IPv6. */
+#define TG_IPV6 6u
+
+/**
+ * Where a socket is, or could be. Set up with tg_address_parse, tg_address_unix or tg_address_from_sockaddr, or by hand from
+ * zeroes.
+ */
+typedef struct tg_address {
+  /** TG_IPV4, TG_IPV6 or TG_UNIX. */
+  uint32_t family;
+  /** In the machine's byte order; 0 for Unix sockets. */
+  uint16_t port;
+  /** Unix sockets: how many bytes of path there are; 0 for one without a name. Else 0. */
+  uint16_t path_length;
+  /** IPv6: the number of the interface that a link-local address belongs to. Else 0. */
+  uint32_t scope;
+  /** The address as it stands in packets: 4 or 16 bytes, the others 0. */
+  uint8_t ip[16];
+  /** Unix sockets: the path, or a zero byte and an abstract name (Linux). */
+  char path[108];
+} tg_address;
+
+/**
+ * Reads a numeric address: "127.0.0.1", "::1", "fe80::1%2" (2 is the interface's number). Names are not looked up: that is
+ * tg_resolve_open's work.
+ *
+ * Thread: any.
+ * Callable from callbacks: yes.
+ * Ownership: everything stays the caller's.
+ * Errors: TG_EINVAL (NULL, or not a numeric address), TG_EPANIC.
+ */
+TG_API int tg_address_parse(const char *text,
+                            uint16_t port,
+                            struct tg_address *out);
+
+/**
+ * The name of a Unix socket: a path, or an abstract name that begins with a zero byte.
+ *
+ * Thread: any.
+ * Callable from callbacks: yes.
+ * Ownership: everything stays the caller's.
+ * Errors: TG_EINVAL (NULL; more than 107 bytes; a path with a zero byte in it), TG_EPANIC.
+ */
+TG_API int tg_address_unix(const char *name, size_t length, struct tg_address *out);
+
+/**
+ * Writes an address in words: "127.0.0.1:80", "[::1]:80", a path, or "@" and an abstract name; 128 bytes are always enough.
+ *
+ * Thread: any.
+ * Callable from callbacks: yes.
+ * Ownership: everything stays the caller's.
+ * Returns: how many bytes the text has without the zero at its end.
+ * Errors: TG_EINVAL (NULL, or not an address), TG_ENOBUFS (size is too small), TG_EPANIC.
+ */
+TG_API int tg_address_format(const struct tg_address *address,
+                             char *text,
+                             size_t size);
+
+/**
+ * From a struct sockaddr_in, sockaddr_in6 or sockaddr_un.
+ *
+ * Thread: any.
+ * Callable from callbacks: yes.
+ * Ownership: everything stays the caller's.
+ * Errors: TG_EINVAL (NULL, an unknown family, or too short), TG_EPANIC.
+ */
+TG_API int tg_address_from_sockaddr(const void *sockaddr, size_t length, struct tg_address *out);
+
+/**
+ * As a struct sockaddr_in, sockaddr_in6 or sockaddr_un; a struct sockaddr_storage has room for all of them.
+ *
+ * Thread: any.
+ * Callable from callbacks: yes.
+ * Ownership: everything stays the caller's.
+ * Returns: how many bytes it has.
+ * Errors: TG_EINVAL (NULL, or not an address), TG_ENOBUFS (size is too small), TG_EPANIC.
+ */
+TG_API int tg_address_to_sockaddr(const struct tg_address *address,
+                                  void *sockaddr,
+                                  size_t size);
+
 /* ---- Batches: events as records -------------------------------------------- */
 
 /** Record: a descriptor. bits: what it is ready for; value: the status (0, TG_ETIMEDOUT, TG_EBADFD). */
@@ -1084,6 +1250,9 @@ TG_API int tg_defer(tg_loop loop,
 
 /** Record: a submission failed. handle and user are the submission's, bits its operation, value the code. */
 #define TG_RECORD_FAILED 8u
+
+/** Record: work is over. bits: the status as an int (0, TG_ECANCELED, TG_EFORKED); value: the result. The handle closes. */
+#define TG_RECORD_DONE 9u
 
 /** Submission: tg_close. */
 #define TG_SUBMIT_CLOSE 1u
@@ -1172,6 +1341,10 @@ typedef struct tg_batch {
   struct tg_record *records;
   /** Where the caller writes submissions. */
   struct tg_submission *submissions;
+  /** What records carry (see their kinds), valid until the next turn. */
+  uint8_t *data;
+  /** How many bytes of it the records of this turn use. */
+  uint64_t data_count;
 } tg_batch;
 
 /**
@@ -1386,11 +1559,12 @@ TG_API int tg_poll_once(struct tg_poll_item *items,
 
 /* For example: tg_io_options options = TG_IO_OPTIONS_INIT; */
 #define TG_PROCESS_STATS_INIT { sizeof(tg_process_stats), 0, 0, 0 }
-#define TG_LOOP_OPTIONS_INIT { sizeof(tg_loop_options), 0, 0, 0, 0 }
+#define TG_LOOP_OPTIONS_INIT { sizeof(tg_loop_options), 0, 0, 0, 0, 0, 0 }
 #define TG_LOOP_STATS_INIT { sizeof(tg_loop_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 #define TG_HANDLE_INFO_INIT { sizeof(tg_handle_info), 0, 0, 0, 0, 0, 0 }
 #define TG_IO_OPTIONS_INIT { sizeof(tg_io_options), NULL, NULL, NULL, 0, TG_LEVEL, 0 }
 #define TG_TIMER_OPTIONS_INIT { sizeof(tg_timer_options), NULL, NULL, NULL, 0, 0 }
+#define TG_WORK_OPTIONS_INIT { sizeof(tg_work_options), NULL, NULL, NULL, 0, 0 }
 #define TG_SIGNAL_OPTIONS_INIT { sizeof(tg_signal_options), NULL, NULL, NULL, 0, 0 }
 #define TG_ASYNC_OPTIONS_INIT { sizeof(tg_async_options), NULL, NULL, NULL, 0, 0 }
 #define TG_HOOK_OPTIONS_INIT { sizeof(tg_hook_options), NULL, NULL, NULL, 0, 0 }

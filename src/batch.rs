@@ -24,6 +24,9 @@ pub const TG_RECORD_CLOSED: u32 = 7;
 /// Record: a submission failed. `handle` and `user` are the submission's, `bits` its operation, `value` the code.
 pub const TG_RECORD_FAILED: u32 = 8;
 
+/// Record: work is over. `bits`: the status as an int (0, TG_ECANCELED, TG_EFORKED); `value`: the result. The handle closes.
+pub const TG_RECORD_DONE: u32 = 9;
+
 /// Submission: tg_close.
 pub const TG_SUBMIT_CLOSE: u32 = 1;
 /// Submission: tg_io_set_interest. `a`: the interest.
@@ -110,6 +113,10 @@ pub struct tg_batch {
     pub records: *mut tg_record,
     /// Where the caller writes submissions.
     pub submissions: *mut tg_submission,
+    /// What records carry (see their kinds), valid until the next turn.
+    pub data: *mut u8,
+    /// How many bytes of it the records of this turn use.
+    pub data_count: u64,
 }
 
 /// What the caller and the batch loop share.

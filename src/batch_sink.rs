@@ -4,15 +4,22 @@
 //! counts are checked, and its own copies say where the arrays are.
 
 use crate::batch::{self, tg_batch, tg_record, tg_submission};
-use crate::callbacks::Post;
+use crate::callbacks::{Post, status_and_value};
 use std::cell::Cell;
 use tidegate_reactor::{Error, Event, EventLoop, Id, Result, Sink};
+
+/// The most that one record carries: a whole read of a connection, or a datagram and its address.
+pub(crate) const LARGEST_CARRY: usize = 65_536 + 512;
 
 /// See the module.
 pub(crate) struct Batch {
     header: *mut tg_batch,
     records: *mut tg_record,
     submissions: *mut tg_submission,
+    data: *mut u8,
+    data_capacity: u32,
+    /// Bytes carried since the last reset.
+    carried: Cell<u32>,
     record_capacity: u32,
     submission_capacity: u32,
     /// Records written since the last reset.
@@ -22,16 +29,12 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    /// Memory for that many records and submissions.
-    pub(crate) fn new(record_capacity: u32, submission_capacity: u32) -> Result<Batch> {
-        let records = allocate::<tg_record>(record_capacity)?;
-        let submissions = match allocate::<tg_submission>(submission_capacity) {
-            Ok(submissions) => submissions,
-            Err(error) => {
-                free(records, record_capacity);
-                return Err(error);
-            }
-        };
+    /// Memory for that many records, submissions and bytes.
+    pub(crate) fn new(record_capacity: u32, submission_capacity: u32, data_capacity: u32) -> Result<Batch> {
+        let records = Array::<tg_record>::new(record_capacity)?;
+        let submissions = Array::<tg_submission>::new(submission_capacity)?;
+        let data = Array::<u8>::new(data_capacity)?.into_raw();
+        let (records, submissions) = (records.into_raw(), submissions.into_raw());
         let header = Box::into_raw(Box::new(tg_batch {
             size: size_of::<tg_batch>() as u32,
             record_size: size_of::<tg_record>() as u32,
@@ -47,11 +50,16 @@ impl Batch {
             now_ns: 0,
             records,
             submissions,
+            data,
+            data_count: 0,
         }));
         Ok(Batch {
             header,
             records,
             submissions,
+            data,
+            data_capacity,
+            carried: Cell::new(0),
             record_capacity,
             submission_capacity,
             written: Cell::new(0),
@@ -72,7 +80,7 @@ impl Batch {
     fn change(&self, change: impl FnOnce(&mut tg_batch)) {
         let mut header = self.read();
         change(&mut header);
-        (header.records, header.submissions) = (self.records, self.submissions);
+        (header.records, header.submissions, header.data) = (self.records, self.submissions, self.data);
         (header.record_capacity, header.submission_capacity) = (self.record_capacity, self.submission_capacity);
         // SAFETY: ours and live.
         unsafe { self.header.write(header) };
@@ -90,7 +98,8 @@ impl Batch {
     /// Makes room: everything was consumed.
     pub(crate) fn reset(&self) {
         self.written.set(0);
-        self.change(|header| (header.record_count, header.record_cursor) = (0, 0));
+        self.carried.set(0);
+        self.change(|header| (header.record_count, header.record_cursor, header.data_count) = (0, 0, 0));
     }
 
     /// How long the caller lets the next turn wait.
@@ -141,11 +150,29 @@ impl Batch {
         self.written.set(written + 1);
     }
 
+    /// Copies what a record carries to where the caller can read it; where that begins, or -1 when there is no room, which
+    /// [`Sink::has_room`] and [`Sink::largest_carry`] rule out. Each carry begins at a multiple of 8, for structures.
+    pub(crate) fn carry(&self, parts: &[&[u8]]) -> i64 {
+        let begin = self.carried.get().next_multiple_of(8);
+        let mut end = begin as usize;
+        for part in parts {
+            if end + part.len() > self.data_capacity as usize {
+                return -1;
+            }
+            // SAFETY: the memory has room for them behind `end` (checked) and is not theirs.
+            unsafe { std::ptr::copy_nonoverlapping(part.as_ptr(), self.data.add(end), part.len()) };
+            end += part.len();
+        }
+        self.carried.set(end as u32);
+        i64::from(begin)
+    }
+
     /// Publishes what was written.
     pub(crate) fn publish(&self, flags: u32, now_ns: i64) {
         let written = self.written.get();
         self.change(|header| {
             header.record_count = written;
+            header.data_count = self.carried.get().into();
             header.flags = flags;
             header.now_ns = now_ns;
         });
@@ -158,18 +185,27 @@ impl Drop for Batch {
         drop(unsafe { Box::from_raw(self.header) });
         free(self.records, self.record_capacity);
         free(self.submissions, self.submission_capacity);
+        free(self.data, self.data_capacity);
     }
 }
 
-fn allocate<T: Copy + Default>(count: u32) -> Result<*mut T> {
-    let mut elements: Vec<T> = Vec::new();
-    elements.try_reserve_exact(count as usize)?;
-    elements.resize(count as usize, T::default());
-    Ok(Box::into_raw(elements.into_boxed_slice()).cast())
+struct Array<T>(Vec<T>);
+
+impl<T: Copy + Default> Array<T> {
+    fn new(count: u32) -> Result<Array<T>> {
+        let mut elements: Vec<T> = Vec::new();
+        elements.try_reserve_exact(count as usize)?;
+        elements.resize(count as usize, T::default());
+        Ok(Array(elements))
+    }
+
+    fn into_raw(self) -> *mut T {
+        Box::into_raw(self.0.into_boxed_slice()).cast()
+    }
 }
 
 fn free<T>(first: *mut T, count: u32) {
-    // SAFETY: made by `allocate` with that count, and freed once.
+    // SAFETY: made by `Array::into_raw` with that count, and freed once.
     drop(unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(first, count as usize)) });
 }
 
@@ -178,10 +214,15 @@ impl Sink for Batch {
     type Post = Post;
 
     fn has_room(&self) -> bool {
-        self.written.get() < self.record_capacity
+        let left = self.data_capacity - self.carried.get().next_multiple_of(8).min(self.data_capacity);
+        self.written.get() < self.record_capacity && left as usize >= LARGEST_CARRY
     }
 
-    fn deliver(&self, _event_loop: &EventLoop<Self>, id: Id, user: &u64, event: Event) {
+    fn largest_carry(&self) -> usize {
+        LARGEST_CARRY
+    }
+
+    fn deliver(&self, _event_loop: &EventLoop<Self>, id: Id, user: &u64, event: Event<'_>) {
         crate::inject::panic_if_asked("dispatch");
         let (kind, bits, value) = match event {
             Event::Io { ready, status } => (batch::TG_RECORD_IO, ready, i64::from(status)),
@@ -191,6 +232,10 @@ impl Sink for Batch {
             }
             Event::Async => (batch::TG_RECORD_ASYNC, 0, 0),
             Event::Hook(kind) => (batch::TG_RECORD_HOOK, crate::handle::hook_kind(kind), 0),
+            Event::Done(outcome) => {
+                let (status, value) = status_and_value(outcome);
+                (batch::TG_RECORD_DONE, status as u32, value)
+            }
         };
         self.push(tg_record { handle: id.raw(), user: *user, kind, bits, value });
     }

@@ -8,8 +8,9 @@ use crate::io::tg_io_cb;
 use crate::signal::tg_signal_cb;
 use crate::timer::tg_timer_cb;
 use crate::types::tg_release_cb;
-use std::ffi::c_void;
-use tidegate_reactor::{Event, EventLoop, Id, Sink};
+use crate::work::tg_work_cb;
+use std::ffi::{c_int, c_void};
+use tidegate_reactor::{Event, EventLoop, Id, Outcome, Sink};
 
 /// See the module.
 pub(crate) struct Callbacks;
@@ -22,6 +23,7 @@ pub(crate) enum Callback {
     Signal(tg_signal_cb),
     Async(tg_async_cb),
     Hook(tg_hook_cb),
+    Work(tg_work_cb),
     Slow(tg_slow_cb),
 }
 
@@ -57,11 +59,19 @@ fn give_back(release: tg_release_cb, user: *mut c_void) {
     }
 }
 
+/// How a job has ended in the terms of C, for both kinds of loop.
+pub(crate) fn status_and_value(outcome: &Outcome) -> (c_int, i64) {
+    match outcome {
+        Outcome::Failed(error) => (error.code(), 0),
+        Outcome::Work(result) => (0, *result),
+    }
+}
+
 impl Sink for Callbacks {
     type User = User;
     type Post = Post;
 
-    fn deliver(&self, _event_loop: &EventLoop<Self>, id: Id, user: &User, event: Event) {
+    fn deliver(&self, _event_loop: &EventLoop<Self>, id: Id, user: &User, event: Event<'_>) {
         inject::panic_if_asked("dispatch");
         let (id, data) = (id.raw(), user.user);
         // SAFETY: the caller's function, called with the pointer that was accepted with it and is not yet released.
@@ -72,6 +82,10 @@ impl Sink for Callbacks {
                 (Callback::Signal(Some(call)), Event::Signal { signum, count }) => call(id, data, signum, count),
                 (Callback::Async(Some(call)), Event::Async) => call(id, data),
                 (Callback::Hook(Some(call)), Event::Hook(_)) => call(id, data),
+                (Callback::Work(Some(call)), Event::Done(outcome)) => {
+                    let (status, result) = status_and_value(outcome);
+                    call(id, data, status, result);
+                }
                 _ => {}
             }
         }

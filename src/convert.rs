@@ -1,5 +1,6 @@
 //! Every conversion of a pointer that comes from C. Nothing outside this file looks behind one.
 
+use std::ffi::{CStr, c_char};
 use std::mem::MaybeUninit;
 use tidegate_reactor::{Error, Result};
 
@@ -141,4 +142,78 @@ fn check_array<T>(first: *mut T, count: usize) -> Result<()> {
         return Err(Error::invalid("an array is not aligned"));
     }
     Ok(())
+}
+
+/// Bytes of the caller's.
+///
+/// # Safety
+/// `first` is NULL or points to `count` initialised bytes that nobody changes during the call.
+pub(crate) unsafe fn bytes<'a>(first: *const u8, count: usize) -> Result<&'a [u8]> {
+    check_array(first.cast_mut(), count)?;
+    if count == 0 {
+        return Ok(&[]);
+    }
+    // SAFETY: not NULL, of a possible size (checked), and valid by the caller's promise.
+    Ok(unsafe { std::slice::from_raw_parts(first, count) })
+}
+
+/// A string of the caller's, of whatever bytes.
+///
+/// # Safety
+/// `text` is NULL or ends with a zero that nobody moves during the call.
+pub(crate) unsafe fn string<'a>(text: *const c_char) -> Result<&'a CStr> {
+    if text.is_null() {
+        return Err(Error::invalid("a string is NULL"));
+    }
+    // SAFETY: not NULL, and a string by the caller's promise.
+    Ok(unsafe { CStr::from_ptr(text) })
+}
+
+/// A string of the caller's that must be UTF-8.
+///
+/// # Safety
+/// As [`string`].
+pub(crate) unsafe fn text<'a>(text: *const c_char) -> Result<&'a str> {
+    // SAFETY: the caller's promise.
+    let string = unsafe { string(text) }?;
+    string.to_str().map_err(|_| Error::invalid("a string is not UTF-8"))
+}
+
+/// A structure of the caller's without a size.
+///
+/// # Safety
+/// `pointer` is NULL or points to a value of which any bit pattern is valid.
+pub(crate) unsafe fn value<T: Copy>(pointer: *const T) -> Result<T> {
+    if pointer.is_null() {
+        return Err(Error::invalid("a structure is NULL"));
+    }
+    // SAFETY: not NULL, and readable by the caller's promise.
+    Ok(unsafe { pointer.read_unaligned() })
+}
+
+/// Writes bytes to the start of the caller's; how many.
+///
+/// # Errors
+/// [`Error::NO_BUFFERS`] when there is not enough room.
+pub(crate) fn write_bytes(room: &mut [MaybeUninit<u8>], bytes: &[u8]) -> Result<usize> {
+    if bytes.len() > room.len() {
+        return Err(Error::NO_BUFFERS.because("there is not enough room for the answer"));
+    }
+    for (to, from) in room.iter_mut().zip(bytes) {
+        to.write(*from);
+    }
+    Ok(bytes.len())
+}
+
+/// Writes a text and the zero behind it; its length without.
+///
+/// # Errors
+/// [`Error::NO_BUFFERS`] when there is not enough room.
+pub(crate) fn write_text(room: &mut [MaybeUninit<u8>], text: &str) -> Result<usize> {
+    if text.len() >= room.len() {
+        return Err(Error::NO_BUFFERS.because("there is not enough room for the text"));
+    }
+    write_bytes(room, text.as_bytes())?;
+    room[text.len()].write(0);
+    Ok(text.len())
 }

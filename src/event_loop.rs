@@ -6,7 +6,7 @@ use crate::convert::{Sized_, SizedOut, options, out, sized_out};
 use crate::registry::{self, Either, POSTS, Removed, find_loop};
 use crate::types::{tg_fd, tg_handle, tg_loop, tg_release_cb};
 use std::ffi::{c_int, c_void};
-use tidegate_reactor::event_loop;
+use tidegate_reactor::event_loop::{self, MAX_WORK_THREADS};
 use tidegate_reactor::{Error, EventLoop, Id, LoopOptions, Result};
 
 mod contents;
@@ -34,12 +34,25 @@ pub struct tg_loop_options {
     pub batch_submissions: u32,
     /// How many posts may wait in the loop; 0: 1,048,576.
     pub max_posts: u32,
+    /// How many threads work and files may use, at most 1,024; 0: as many as there are processors, at least 4.
+    pub work_threads: u32,
+    /// Batch loops: how many bytes the records of a turn may carry, 131,072 to 1,073,741,824; 0: 1,048,576.
+    pub batch_data: u32,
 }
 
 // SAFETY: repr(C), `size` first, integers only.
 unsafe impl Sized_ for tg_loop_options {
-    const MEMBERS: &'static [usize] = members!(tg_loop_options: flags, batch_records, batch_submissions, max_posts);
-    const DEFAULT: Self = tg_loop_options { size: 0, flags: 0, batch_records: 0, batch_submissions: 0, max_posts: 0 };
+    const MEMBERS: &'static [usize] =
+        members!(tg_loop_options: flags, batch_records, batch_submissions, max_posts, work_threads, batch_data);
+    const DEFAULT: Self = tg_loop_options {
+        size: 0,
+        flags: 0,
+        batch_records: 0,
+        batch_submissions: 0,
+        max_posts: 0,
+        work_threads: 0,
+        batch_data: 0,
+    };
 }
 
 /// What a loop tells about itself. Times in nanoseconds, counts since the loop was made.
@@ -126,18 +139,31 @@ impl<A, B> Both<A, B> for (Result<A>, Result<B>) {
 fn make(options: tg_loop_options) -> Result<Either> {
     const MOST: u32 = 65_536;
     const USUAL: u32 = 1024;
+    const DATA: std::ops::RangeInclusive<u32> = 1 << 17..=1 << 30;
+    const USUAL_DATA: u32 = 1 << 20;
     if options.flags & !TG_LOOP_BATCH != 0 {
         return Err(Error::invalid("the options have unknown flags"));
     }
     if options.batch_records > MOST || options.batch_submissions > MOST {
         return Err(Error::invalid("a batch holds at most 65,536 records and submissions"));
     }
-    let engine = LoopOptions { max_posts: options.max_posts, ..LoopOptions::default() };
+    if options.work_threads > MAX_WORK_THREADS {
+        return Err(Error::invalid("work_threads is above 1,024"));
+    }
+    if options.batch_data != 0 && !DATA.contains(&options.batch_data) {
+        return Err(Error::invalid("batch_data is below 131,072 or above 1,073,741,824"));
+    }
+    let engine =
+        LoopOptions { max_posts: options.max_posts, work_threads: options.work_threads, ..LoopOptions::default() };
     if options.flags & TG_LOOP_BATCH == 0 {
         return Ok(Either::Callbacks(EventLoop::new(Callbacks, engine, &POSTS)?));
     }
-    let or_usual = |count: u32| if count == 0 { USUAL } else { count };
-    let sink = Batch::new(or_usual(options.batch_records), or_usual(options.batch_submissions))?;
+    let or = |count: u32, usual: u32| if count == 0 { usual } else { count };
+    let sink = Batch::new(
+        or(options.batch_records, USUAL),
+        or(options.batch_submissions, USUAL),
+        or(options.batch_data, USUAL_DATA),
+    )?;
     Ok(Either::Batch(EventLoop::new(sink, engine, &POSTS)?))
 }
 

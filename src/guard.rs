@@ -150,7 +150,7 @@ macro_rules! show_plainly {
         }
     )*};
 }
-show_plainly!(c_int, u32, i64, usize);
+show_plainly!(c_int, u16, u32, i64, usize);
 
 fn show_pointer(pointer: *const c_void) -> String {
     let mut text = String::new();

@@ -5,7 +5,7 @@ use crate::convert::{Sized_, out, sized_out};
 use crate::registry::{Either, find_handle};
 use crate::types::{tg_handle, tg_loop, tg_release_cb};
 use std::ffi::{c_int, c_void};
-use tidegate_reactor::event_loop::{HandleInfo, HookKind, Kind};
+use tidegate_reactor::event_loop::{HandleInfo, HookKind, JobKind, Kind};
 use tidegate_reactor::{Error, Result};
 
 /// Kind of handle: watches a descriptor.
@@ -22,6 +22,9 @@ pub const TG_KIND_PREPARE: u32 = 5;
 pub const TG_KIND_CHECK: u32 = 6;
 /// Kind of handle: a hook of every turn, which keeps the wait from blocking.
 pub const TG_KIND_IDLE: u32 = 7;
+
+/// Kind of handle: work on another thread.
+pub const TG_KIND_WORK: u32 = 8;
 
 /// Flag of `tg_handle_info`: something can still come of it (armed, started, with interest).
 pub const TG_INFO_ACTIVE: u32 = 0x1;
@@ -246,6 +249,7 @@ fn kind(kind: Kind) -> u32 {
         Kind::Signal => TG_KIND_SIGNAL,
         Kind::Async => TG_KIND_ASYNC,
         Kind::Hook(kind) => hook_kind(kind),
+        Kind::Job(JobKind::Work) => TG_KIND_WORK,
     }
 }
 

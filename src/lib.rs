@@ -22,6 +22,7 @@ mod convert;
 #[macro_use]
 pub mod handle;
 
+pub mod address;
 pub mod asyncs;
 pub mod batch;
 mod batch_sink;
@@ -36,3 +37,4 @@ pub mod signal;
 pub mod timer;
 pub mod types;
 pub mod version;
+pub mod work;

@@ -31,6 +31,11 @@ TG_ENOBUFS = -4013
 TG_ELIMIT = -4014
 TG_ENOTSUP = -4015
 TG_EBUSY = -4016
+TG_ECANCELED = -4017
+TG_ENONAME = -4018
+TG_ETRYAGAIN = -4019
+TG_ERESOLVE = -4020
+TG_EFRAME = -4021
 TG_LOOP_BATCH = 1
 TG_KIND_IO = 1
 TG_KIND_TIMER = 2
@@ -39,6 +44,7 @@ TG_KIND_ASYNC = 4
 TG_KIND_PREPARE = 5
 TG_KIND_CHECK = 6
 TG_KIND_IDLE = 7
+TG_KIND_WORK = 8
 TG_INFO_ACTIVE = 1
 TG_INFO_REF = 2
 TG_READ = 1
@@ -51,6 +57,9 @@ TG_EDGE = 1
 TG_ONESHOT = 2
 TG_CLOCK_MONOTONIC = 0
 TG_CLOCK_REALTIME = 1
+TG_UNIX = 1
+TG_IPV4 = 4
+TG_IPV6 = 6
 TG_RECORD_IO = 1
 TG_RECORD_TIMER = 2
 TG_RECORD_SIGNAL = 3
@@ -59,6 +68,7 @@ TG_RECORD_HOOK = 5
 TG_RECORD_POST = 6
 TG_RECORD_CLOSED = 7
 TG_RECORD_FAILED = 8
+TG_RECORD_DONE = 9
 TG_SUBMIT_CLOSE = 1
 TG_SUBMIT_IO_INTEREST = 2
 TG_SUBMIT_TIMER_START = 3
@@ -93,6 +103,11 @@ ERRORS: dict[int, str] = {
     TG_ELIMIT: "TG_ELIMIT",
     TG_ENOTSUP: "TG_ENOTSUP",
     TG_EBUSY: "TG_EBUSY",
+    TG_ECANCELED: "TG_ECANCELED",
+    TG_ENONAME: "TG_ENONAME",
+    TG_ETRYAGAIN: "TG_ETRYAGAIN",
+    TG_ERESOLVE: "TG_ERESOLVE",
+    TG_EFRAME: "TG_EFRAME",
 }
 
 tg_fd = ctypes.c_size_t if sys.platform == "win32" else ctypes.c_int
@@ -107,6 +122,8 @@ tg_signal_cb = ctypes.c_void_p
 tg_post_cb = ctypes.c_void_p
 tg_async_cb = ctypes.c_void_p
 tg_hook_cb = ctypes.c_void_p
+tg_work_fn = ctypes.c_void_p
+tg_work_cb = ctypes.c_void_p
 
 
 class tg_process_stats(ctypes.Structure):
@@ -129,6 +146,8 @@ class tg_loop_options(ctypes.Structure):
         ("batch_records", ctypes.c_uint32),
         ("batch_submissions", ctypes.c_uint32),
         ("max_posts", ctypes.c_uint32),
+        ("work_threads", ctypes.c_uint32),
+        ("batch_data", ctypes.c_uint32),
     )
 
 
@@ -231,6 +250,32 @@ class tg_hook_options(ctypes.Structure):
     )
 
 
+class tg_work_options(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("size", ctypes.c_size_t),
+        ("callback", tg_work_cb),
+        ("user", ctypes.c_void_p),
+        ("release", tg_release_cb),
+        ("flags", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
+    )
+
+
+class tg_address(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("family", ctypes.c_uint32),
+        ("port", ctypes.c_uint16),
+        ("path_length", ctypes.c_uint16),
+        ("scope", ctypes.c_uint32),
+        ("ip", ctypes.c_uint8 * 16),
+        ("path", ctypes.c_char * 108),
+    )
+
+
 class tg_record(ctypes.Structure):
     """The struct of this name."""
 
@@ -274,6 +319,8 @@ class tg_batch(ctypes.Structure):
         ("now_ns", ctypes.c_int64),
         ("records", ctypes.POINTER(tg_record)),
         ("submissions", ctypes.POINTER(tg_submission)),
+        ("data", ctypes.POINTER(ctypes.c_uint8)),
+        ("data_count", ctypes.c_uint64),
     )
 
 
@@ -392,6 +439,13 @@ PROTOTYPES: dict[str, tuple[Any | None, tuple[Any, ...]]] = {
     "tg_hook_start": (ctypes.c_int, (tg_handle,)),
     "tg_hook_stop": (ctypes.c_int, (tg_handle,)),
     "tg_defer": (ctypes.c_int, (tg_loop, tg_post_cb, ctypes.c_void_p, tg_release_cb)),
+    "tg_work_open": (ctypes.c_int, (tg_loop, tg_work_fn, ctypes.POINTER(tg_work_options), ctypes.POINTER(tg_handle))),
+    "tg_handle_cancel": (ctypes.c_int, (tg_handle,)),
+    "tg_address_parse": (ctypes.c_int, (ctypes.c_char_p, ctypes.c_uint16, ctypes.POINTER(tg_address))),
+    "tg_address_unix": (ctypes.c_int, (ctypes.c_char_p, ctypes.c_size_t, ctypes.POINTER(tg_address))),
+    "tg_address_format": (ctypes.c_int, (ctypes.POINTER(tg_address), ctypes.c_char_p, ctypes.c_size_t)),
+    "tg_address_from_sockaddr": (ctypes.c_int, (ctypes.c_void_p, ctypes.c_size_t, ctypes.POINTER(tg_address))),
+    "tg_address_to_sockaddr": (ctypes.c_int, (ctypes.POINTER(tg_address), ctypes.c_void_p, ctypes.c_size_t)),
     "tg_batch_get": (ctypes.c_int, (tg_loop, ctypes.POINTER(ctypes.POINTER(tg_batch)))),
     "tg_batch_turn": (ctypes.c_int, (tg_loop,)),
     "tg_poller_new": (ctypes.c_int, (ctypes.POINTER(tg_poller_options), ctypes.POINTER(tg_poller))),

@@ -28,6 +28,8 @@ BASE_TYPES = {
     "_Bool": "ctypes.c_bool",
     "char": "ctypes.c_char",
     "int": "ctypes.c_int",
+    "uint8_t": "ctypes.c_uint8",
+    "uint16_t": "ctypes.c_uint16",
     "int32_t": "ctypes.c_int32",
     "uint32_t": "ctypes.c_uint32",
     "int64_t": "ctypes.c_int64",
@@ -161,13 +163,20 @@ def split_declarator(text: str) -> tuple[str, str]:
     return match[1].strip(), match[2]
 
 
+def split_array(text: str) -> tuple[str, str]:
+    """('char path', ' * 108') of 'char path[108]'; the second is empty for what is no array."""
+    match = re.fullmatch(r"(.*\w)\s*\[(\d+)\]\s*", text, flags=re.DOTALL)
+    return (match[1], f" * {match[2]}") if match else (text, "")
+
+
 def parse_members(body: str, header: Header) -> list[tuple[str, str]]:
     """Members of a struct, `uint32_t a, b;` included."""
     members: list[tuple[str, str]] = []
     for statement in filter(None, (s.strip() for s in body.split(";"))):
         first, *others = statement.split(",")
+        first, length = split_array(first)
         declared, name = split_declarator(first)
-        members.append((name, ctypes_of(declared, header)))
+        members.append((name, ctypes_of(declared, header) + length))
         members.extend((other.strip(), ctypes_of(declared, header)) for other in others)
     return members
 

@@ -32,6 +32,6 @@ pub use base::error::{ERROR_TABLE, Error, Result};
 pub use base::id::Id;
 pub use base::interest::{self, Mode};
 pub use event_loop::closures::Closures;
-pub use event_loop::{Event, EventLoop, LoopOptions, Registry, Sink};
+pub use event_loop::{Event, EventLoop, LoopOptions, Outcome, Registry, Sink};
 pub use io::poller::{Poller, PollerEvent, PollerOptions};
 pub use sys::Fd;

@@ -55,6 +55,16 @@ impl Error {
         NOT_SUPPORTED = -4015;
         /// The loop is running.
         BUSY = -4016;
+        /// Cancelled before it had begun.
+        CANCELED = -4017;
+        /// No such host or service.
+        NO_NAME = -4018;
+        /// The name service does not answer at present.
+        TRY_AGAIN = -4019;
+        /// The name service has failed.
+        RESOLVE = -4020;
+        /// A frame is longer than the connection allows.
+        FRAME = -4021;
     }
 
     /// [`Error::INVALID`] with the reason.
@@ -140,6 +150,11 @@ mod tests {
             Error::LIMIT,
             Error::NOT_SUPPORTED,
             Error::BUSY,
+            Error::CANCELED,
+            Error::NO_NAME,
+            Error::TRY_AGAIN,
+            Error::RESOLVE,
+            Error::FRAME,
         ];
         assert_eq!(all.len(), ERROR_TABLE.len());
         for (error, row) in all.iter().zip(ERROR_TABLE) {

@@ -20,4 +20,9 @@ pub const ERROR_TABLE: &[(i32, &str, &str)] = &[
     (-4014, "TG_ELIMIT", "there is no id left to give out"),
     (-4015, "TG_ENOTSUP", "not supported on this platform or by this object"),
     (-4016, "TG_EBUSY", "the loop is running"),
+    (-4017, "TG_ECANCELED", "cancelled before it had begun"),
+    (-4018, "TG_ENONAME", "the host or service is not known"),
+    (-4019, "TG_ETRYAGAIN", "the name service does not answer at present"),
+    (-4020, "TG_ERESOLVE", "the name service has failed"),
+    (-4021, "TG_EFRAME", "a frame is longer than the connection allows"),
 ];

@@ -44,6 +44,11 @@ impl Id {
         Id(self.0 | ((operation as u64) << 60))
     }
 
+    /// The id as it was given out.
+    pub const fn without_operation(self) -> Id {
+        Id(self.0 & !(15 << 60))
+    }
+
     /// The internal mark; 0 in every id that was given out.
     pub const fn operation(self) -> u8 {
         (self.0 >> 60) as u8

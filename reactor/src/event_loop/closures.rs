@@ -10,7 +10,7 @@ use std::rc::Rc;
 pub type Loop = EventLoop<Closures>;
 
 /// What a handle calls: the loop, its own id, what happened.
-pub type Callback = Rc<RefCell<dyn FnMut(&Loop, Id, Event)>>;
+pub type Callback = Rc<RefCell<dyn FnMut(&Loop, Id, Event<'_>)>>;
 
 /// What can be posted.
 pub type Task = Option<Box<dyn FnOnce(&Loop) + Send>>;
@@ -38,7 +38,7 @@ impl Closures {
     }
 
     /// Makes a callback of a closure.
-    pub fn callback(call: impl FnMut(&Loop, Id, Event) + 'static) -> Callback {
+    pub fn callback(call: impl FnMut(&Loop, Id, Event<'_>) + 'static) -> Callback {
         Rc::new(RefCell::new(call))
     }
 
@@ -60,7 +60,7 @@ impl Sink for Closures {
     type User = Callback;
     type Post = Task;
 
-    fn deliver(&self, event_loop: &Loop, id: Id, user: &Callback, event: Event) {
+    fn deliver(&self, event_loop: &Loop, id: Id, user: &Callback, event: Event<'_>) {
         (user.borrow_mut())(event_loop, id, event);
     }
 

@@ -2,9 +2,12 @@
 
 use super::asyncs::{self, Asyncs};
 use super::clock::Clock;
+use super::jobs::{JobSlot, Jobs, Outcome};
+use super::limits::{MIN_WORK_THREADS, RESOLVE_THREADS};
+use super::owned::OwnedSet;
 use super::stats::Stats;
 use super::turn::Turn;
-use super::{Event, Sink};
+use super::{Event, LoopOptions, Sink};
 use crate::base::error::{Error, Result};
 use crate::base::id::Id;
 use crate::base::table::Table;
@@ -46,6 +49,7 @@ pub(super) enum Slot {
     Signal(SignalSlot),
     Async,
     Hook(HookKind),
+    Job(JobSlot),
     /// Reserved while its parts are being made.
     Opening,
 }
@@ -92,6 +96,12 @@ pub(super) struct SignalSlot {
     pub(super) seen: u64,
 }
 
+/// An event, and what it borrows when it is delivered.
+pub(super) enum Told {
+    Event(Event<'static>),
+    Done(Box<Outcome>),
+}
+
 /// What is to be given back at the end of the turn.
 pub(super) enum Release<S: Sink> {
     Handle(Id, S::User),
@@ -119,6 +129,8 @@ pub(super) struct Core<S: Sink> {
     pub(super) signals: Vec<(i32, Id)>,
     pub(super) asyncs: &'static Asyncs,
     pub(super) asyncs_open: usize,
+    pub(super) owned: OwnedSet,
+    pub(super) jobs: Jobs<S::User>,
     pub(super) deferred: Vec<S::Post>,
     pub(super) releases: VecDeque<Release<S>>,
     pub(super) active: usize,
@@ -133,8 +145,9 @@ pub(super) struct Core<S: Sink> {
 }
 
 impl<S: Sink> Core<S> {
-    pub(super) fn new(claim: &Claim, poller: Poller, waker: Waker, clock: Clock) -> Result<Core<S>> {
+    pub(super) fn new(claim: &Claim, poller: Poller, waker: Waker, options: &LoopOptions) -> Result<Core<S>> {
         let (tag, floor) = (claim.tag(), claim.floor());
+        let clock = options.clock.clone();
         let now_ns = clock.monotonic_ns();
         Ok(Core {
             id: claim.id(),
@@ -150,6 +163,8 @@ impl<S: Sink> Core<S> {
             signals: Vec::new(),
             asyncs: asyncs::of(tag),
             asyncs_open: 0,
+            owned: OwnedSet::default(),
+            jobs: Jobs::new(claim.id(), work_threads(options.work_threads), RESOLVE_THREADS),
             deferred: Vec::new(),
             releases: VecDeque::new(),
             active: 0,
@@ -172,7 +187,7 @@ impl<S: Sink> Core<S> {
     ///
     /// Room for its release is taken now, so that closing can never fail.
     pub(super) fn reserve(&mut self, user: S::User, referenced: bool) -> Result<Id> {
-        let all = self.table.len() + 1;
+        let all = self.table.len() + self.jobs.orphans.len() + 1;
         self.releases.try_reserve(all)?;
         self.table.insert(Entry { user, slot: Slot::Opening, active: false, referenced })
     }
@@ -236,6 +251,10 @@ impl<S: Sink> Core<S> {
                 self.asyncs_open -= 1;
             }
             Slot::Hook(kind) => self.hooks[kind as usize].retain(|other| *other != id),
+            Slot::Job(job) => {
+                self.job_close(id, job, entry.user);
+                return Ok(());
+            }
             Slot::Opening => {}
         }
         self.releases.push_back(Release::Handle(id, entry.user));
@@ -259,6 +278,7 @@ impl<S: Sink> Core<S> {
         if forked {
             self.descriptors.forget_kernel();
             self.leave_poller_to_parent();
+            self.jobs.leave_threads_to_parent();
         }
         let mut place = 0;
         while let Some(id) = self.table.first_from(place) {
@@ -266,6 +286,8 @@ impl<S: Sink> Core<S> {
             // Cannot fail: the id was just found.
             let _ = self.close(id);
         }
+        let over = self.jobs.shut();
+        self.releases.extend(over.into_iter().map(|(id, user)| Release::Handle(id, user)));
         let undelivered = self.turn.take_posts().into_iter().chain(self.deferred.drain(..));
         self.releases.extend(undelivered.map(Release::Post));
         if let Some(slow) = self.slow.take() {
@@ -296,6 +318,7 @@ impl<S: Sink> Core<S> {
             || !self.releases.is_empty()
             || self.turn.has_posts()
             || self.descriptors.has_casualties()
+            || self.jobs.has_ended()
     }
 
     /// A user for one delivery: the loop holds no borrow of the slot while it is used.
@@ -303,9 +326,16 @@ impl<S: Sink> Core<S> {
         self.table.get(id).map(|entry| entry.user.clone())
     }
 
-    pub(super) fn delivery(&mut self, id: Id, event: Event) -> Option<(Id, S::User, Event)> {
+    pub(super) fn delivery(&mut self, id: Id, event: Event<'static>) -> Option<(Id, S::User, Told)> {
         let user = self.user(id)?;
         self.stats.events += 1;
-        Some((id, user, event))
+        Some((id, user, Told::Event(event)))
+    }
+}
+
+fn work_threads(asked: u32) -> usize {
+    match asked {
+        0 => std::thread::available_parallelism().map_or(0, usize::from).max(MIN_WORK_THREADS as usize),
+        some => some as usize,
     }
 }

@@ -1,13 +1,21 @@
 //! The only place where user code is called. No borrow of the loop's state is held meanwhile.
 
-use super::core::Release;
+use super::core::{Release, Told};
 use super::{Event, EventLoop, Sink};
 use crate::base::id::Id;
 use crate::sys::clock;
 
 impl<S: Sink> EventLoop<S> {
-    pub(super) fn dispatch(&self, id: Id, user: &S::User, event: Event) {
-        self.watched(id, || self.sink.deliver(self, id, user, event));
+    pub(super) fn dispatch(&self, id: Id, user: &S::User, told: Told) {
+        let call = |event: Event<'_>| self.watched(id, || self.sink.deliver(self, id, user, event));
+        match told {
+            Told::Event(event) => call(event),
+            Told::Done(outcome) => {
+                call(Event::Done(&outcome));
+                // Stale when the callback has closed it.
+                let _ = self.close(id);
+            }
+        }
     }
 
     /// A post is released at the end of the turn in which it ran.

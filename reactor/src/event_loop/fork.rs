@@ -42,6 +42,7 @@ impl<S: Sink> EventLoop<S> {
         self.inbox.open(self.claim.floor(), self.max_posts);
         self.claim.reopen(core.waker.write_fd(), self.is_running());
         core.descriptors.move_to(&core.poller);
+        core.move_owned();
         Ok(())
     }
 }
@@ -77,11 +78,14 @@ impl<S: Sink> Core<S> {
     /// Signals and sends that were on their way are the parent's; what a watcher waits for is what it says itself.
     fn restore_after_fork(&mut self) {
         self.asyncs.forget_sends();
+        let over = self.jobs.begin_anew();
+        self.releases.extend(over.into_iter().map(|(id, user)| Release::Handle(id, user)));
         let all: Vec<Id> = self.table.iter().map(|(id, _)| id).collect();
         for id in all {
             match self.table.get_mut(id).map(|entry| &mut entry.slot) {
                 Some(Slot::Signal(watched)) => watched.seen = signal::deliveries(watched.signum),
                 Some(Slot::Async) => self.asyncs.open(id),
+                Some(Slot::Job(job)) => self.jobs.end_inherited(job),
                 Some(Slot::Io(io)) => {
                     let (descriptor, interest) = (io.descriptor, io.interest);
                     // Fails for a descriptor that is known to be lost, whose watcher was or will be told.

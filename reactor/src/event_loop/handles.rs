@@ -1,6 +1,7 @@
 //! The verbs that every handle has.
 
 use super::core::{Entry, HookKind, Release, Slot};
+use super::jobs::JobKind;
 use super::{EventLoop, Sink};
 use crate::base::error::Result;
 use crate::base::id::Id;
@@ -18,6 +19,8 @@ pub enum Kind {
     Async,
     /// A hook of that kind.
     Hook(HookKind),
+    /// Something that ends with one event.
+    Job(JobKind),
 }
 
 /// A live handle, for those who look for what keeps a loop alive.
@@ -131,6 +134,7 @@ impl<S: Sink> EventLoop<S> {
                 Kind::Hook(HookKind::Idle) => "idle".to_owned(),
                 Kind::Hook(HookKind::Prepare) => "prepare".to_owned(),
                 Kind::Hook(HookKind::Check) => "check".to_owned(),
+                Kind::Job(JobKind::Work) => "work".to_owned(),
             };
             // Writing into memory does not fail; another writer may, and then has what it took.
             let _ = writeln!(out, "{id:?} {subject}, {active}{referenced}");
@@ -146,6 +150,7 @@ fn describe<U>(entry: &Entry<U>) -> HandleInfo {
         Slot::Signal(watched) => (Kind::Signal, i64::from(watched.signum), 0),
         Slot::Async | Slot::Opening => (Kind::Async, 0, 0),
         Slot::Hook(kind) => (Kind::Hook(*kind), 0, 0),
+        Slot::Job(job) => (Kind::Job(job.kind), 0, 0),
     };
     HandleInfo { kind, active: entry.active, referenced: entry.referenced, value, interest }
 }

@@ -102,7 +102,9 @@ impl<S: Sink> Core<S> {
 
     /// Whether the loop itself has registered it.
     fn is_own(&self, fd: Fd) -> bool {
-        fd == self.waker.write_fd() || self.wall_watch.as_ref().is_some_and(|watch| fd == watch.fd())
+        fd == self.waker.write_fd()
+            || self.owned.contains(fd)
+            || self.wall_watch.as_ref().is_some_and(|watch| fd == watch.fd())
     }
 
     fn io_begin(&mut self, id: Id, fd: Fd, interest: u32, mode: Mode, timeout_ns: i64) -> Result<()> {

@@ -16,21 +16,25 @@ mod handles;
 mod hooks;
 mod inbox;
 mod io;
+mod jobs;
 mod limits;
 mod nest;
+mod owned;
 mod ready;
 mod run;
 mod signal;
 mod stats;
 mod timer;
 mod turn;
+mod work;
 
 pub use self::core::HookKind;
 pub use asyncs::send as async_send;
 pub use clock::Clock;
 pub use handles::{HandleInfo, Kind};
 pub use inbox::{Registry, stop, wake};
-pub use limits::DEFAULT_MAX_POSTS;
+pub use jobs::{JobKind, Outcome};
+pub use limits::{DEFAULT_MAX_POSTS, MAX_WORK_THREADS, MIN_WORK_THREADS};
 pub use stats::Stats;
 
 use self::core::Core;
@@ -43,8 +47,8 @@ use inbox::Inbox;
 use std::cell::{Cell, RefCell, RefMut};
 
 /// What a handle is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Event<'a> {
     /// A descriptor is ready (`ready` has bits of [`crate::base::interest`], `status` is 0), or `ready` is 0 and `status`
     /// says why: [`Error::TIMED_OUT`] after the watcher's timeout, [`Error::BAD_FD`] when the descriptor is lost.
     Io {
@@ -69,6 +73,8 @@ pub enum Event {
     Async,
     /// A hook's place in the turn has come.
     Hook(HookKind),
+    /// What was to be done on another thread has ended; the handle closes after this.
+    Done(&'a Outcome),
 }
 
 /// Where events go: the only exit to user code. The loop holds no borrow while it calls these, so they may call any of its
@@ -83,8 +89,12 @@ pub trait Sink: Sized + 'static {
     fn has_room(&self) -> bool {
         true
     }
+    /// The most bytes that one event may carry: operations that could bring more are refused.
+    fn largest_carry(&self) -> usize {
+        usize::MAX
+    }
     /// A handle has an event.
-    fn deliver(&self, event_loop: &EventLoop<Self>, id: Id, user: &Self::User, event: Event);
+    fn deliver(&self, event_loop: &EventLoop<Self>, id: Id, user: &Self::User, event: Event<'_>);
     /// A post or deferred call has its turn.
     fn post(&self, event_loop: &EventLoop<Self>, post: &mut Self::Post);
     /// The handle is gone for good and its user is given back.
@@ -102,6 +112,9 @@ pub struct LoopOptions {
     pub max_posts: u32,
     /// Which clocks it reads.
     pub clock: Clock,
+    /// How many threads [`EventLoop::work_open`] and files may use; 0: as many as processors, at least
+    /// [`MIN_WORK_THREADS`].
+    pub work_threads: u32,
 }
 
 /// See the module. It belongs to one thread; other threads reach it through its id (see [`Registry`]).
@@ -130,7 +143,7 @@ impl<S: Sink> EventLoop<S> {
         waker.register(&poller)?;
         let inbox = registry.inbox(claim.tag());
         let max_posts = if options.max_posts == 0 { DEFAULT_MAX_POSTS } else { options.max_posts };
-        let core = Core::new(&claim, poller, waker, options.clock)?;
+        let core = Core::new(&claim, poller, waker, &options)?;
         inbox.open(claim.floor(), max_posts);
         claim.open(core.waker.write_fd());
         Ok(EventLoop {

@@ -28,9 +28,15 @@ impl<S: Sink> EventLoop<S> {
         let mut core = self.core()?;
         let core = &mut *core;
         core.descriptors.flush(&core.poller);
+        core.flush_owned();
         let asked = self.claim.has_signals() || self.claim.wake_asked() || self.claim.stop_asked();
         // A turn that was paused for lack of room has more to deliver.
-        if asked || core.turn.is_open() && !self.is_running() || self.inbox.pending() || core.asyncs.pending() {
+        if asked
+            || core.turn.is_open() && !self.is_running()
+            || self.inbox.pending()
+            || core.asyncs.pending()
+            || core.jobs.pending()
+        {
             return Ok(0);
         }
         let now_ns = core.clock.monotonic_ns();

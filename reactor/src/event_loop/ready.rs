@@ -1,6 +1,7 @@
 //! What the wait has found, one delivery at a time: async handles, lost descriptors, signals, descriptors.
 
-use super::core::{Core, Slot};
+use super::core::{Core, Slot, Told};
+use super::owned;
 use super::timer::wall_registration;
 use super::turn::WALL_KEY;
 use super::{Event, Sink};
@@ -12,7 +13,7 @@ use crate::sys::poller::{Poller, Ready, WAKE_KEY};
 use crate::sys::signal;
 
 impl<S: Sink> Core<S> {
-    pub(super) fn next_async(&mut self) -> Option<(Id, S::User, Event)> {
+    pub(super) fn next_async(&mut self) -> Option<(Id, S::User, Told)> {
         while let Some(id) = self.turn.asyncs.get(self.turn.next_async).copied() {
             self.turn.next_async += 1;
             if self.table.get(id).is_some() {
@@ -22,7 +23,7 @@ impl<S: Sink> Core<S> {
         None
     }
 
-    pub(super) fn next_casualty(&mut self) -> Option<(Id, S::User, Event)> {
+    pub(super) fn next_casualty(&mut self) -> Option<(Id, S::User, Told)> {
         while let Some(casualty) = self.descriptors.take_casualty() {
             let id = casualty.watcher;
             if let Some(Slot::Io(io)) = self.table.get_mut(id).map(|entry| &mut entry.slot) {
@@ -38,7 +39,7 @@ impl<S: Sink> Core<S> {
         None
     }
 
-    pub(super) fn next_signal(&mut self) -> Option<(Id, S::User, Event)> {
+    pub(super) fn next_signal(&mut self) -> Option<(Id, S::User, Told)> {
         while let Some(id) = self.turn.signals.pop_front() {
             let Some(Slot::Signal(watched)) = self.table.get_mut(id).map(|entry| &mut entry.slot) else { continue };
             let total = signal::deliveries(watched.signum);
@@ -52,7 +53,7 @@ impl<S: Sink> Core<S> {
         None
     }
 
-    pub(super) fn next_io(&mut self) -> Option<(Id, S::User, Event)> {
+    pub(super) fn next_io(&mut self) -> Option<(Id, S::User, Told)> {
         loop {
             while let Some((id, bits)) = self.turn.tell.get(self.turn.next_tell).copied() {
                 self.turn.next_tell += 1;
@@ -62,7 +63,7 @@ impl<S: Sink> Core<S> {
             }
             let Some(ready) = self.turn.ready.get(self.turn.next_ready) else {
                 if self.turn.regular_done {
-                    return None;
+                    return self.next_always();
                 }
                 self.turn.regular_done = true;
                 self.clear_tell();
@@ -70,12 +71,29 @@ impl<S: Sink> Core<S> {
                 continue;
             };
             self.turn.next_ready += 1;
+            if is_owned(ready) {
+                match self.owned_event(ready) {
+                    None => continue,
+                    told => return told,
+                }
+            }
             if let Some((id, bits)) = self.what_is_ready(ready) {
                 if let Some(told) = self.tell_io(id, bits) {
                     return Some(told);
                 }
             }
         }
+    }
+
+    /// Handles whose descriptors are always ready, at the end of the turn's I/O.
+    fn next_always(&mut self) -> Option<(Id, S::User, Told)> {
+        while let Some((id, bits)) = self.next_always_ready() {
+            let told = self.owned_ready(id, bits);
+            if told.is_some() {
+                return told;
+            }
+        }
+        None
     }
 
     fn clear_tell(&mut self) {
@@ -105,14 +123,14 @@ impl<S: Sink> Core<S> {
 
     /// What the watcher is told, as it is now: callbacks before may have changed its mind.
     #[inline]
-    fn tell_io(&mut self, id: Id, bits: u32) -> Option<(Id, S::User, Event)> {
+    fn tell_io(&mut self, id: Id, bits: u32) -> Option<(Id, S::User, Told)> {
         let entry = self.table.get_mut(id)?;
         let Slot::Io(io) = &mut entry.slot else { return None };
         let ready = bits & (io.interest | ERROR | HANGUP);
         if io.interest == 0 || ready == 0 {
             return None;
         }
-        let told = (id, entry.user.clone(), Event::Io { ready, status: 0 });
+        let told = (id, entry.user.clone(), Told::Event(Event::Io { ready, status: 0 }));
         self.stats.events += 1;
         if io.oneshot || io.timeout.is_some() {
             self.io_was_told(id);
@@ -154,6 +172,12 @@ impl<S: Sink> Core<S> {
         }
         self.poller = fresh;
         self.descriptors.move_to(&self.poller);
+        self.move_owned();
         Ok(())
     }
+}
+
+#[inline]
+fn is_owned(ready: Ready) -> bool {
+    Id::from_raw(ready.key).operation() == owned::OPERATION
 }

@@ -137,7 +137,7 @@ impl<S: Sink> EventLoop<S> {
         loop {
             let step = self.core()?.step(&self.claim, self.inbox, &self.sink, longest_wait_ns)?;
             match step {
-                Step::Deliver(id, user, event) => self.dispatch(id, &user, event),
+                Step::Deliver(id, user, told) => self.dispatch(id, &user, told),
                 Step::Post(post) => self.dispatch_post(post),
                 Step::Release(release) => self.release(release),
                 Step::Pause | Step::End => return Ok(()),

@@ -1,7 +1,7 @@
 //! One turn, as a machine that stops at every delivery: the caller makes the delivery with no borrow held and comes back.
 //! A sink without room pauses it; the next call goes on where it stopped.
 
-use super::core::{Core, HookKind, Release, Slot};
+use super::core::{Core, HookKind, Release, Slot, Told};
 use super::inbox::Inbox;
 use super::limits::{EVENTS_PER_TURN, LONGEST_WAIT_NS};
 use super::{Event, Sink};
@@ -24,6 +24,7 @@ enum Stage {
     Timers,
     WallTimers,
     Posts,
+    Jobs,
     Asyncs,
     Signals,
     Io,
@@ -56,7 +57,7 @@ pub(super) struct Turn<S: Sink> {
 
 /// What the caller has to do before it comes back.
 pub(super) enum Step<S: Sink> {
-    Deliver(Id, S::User, Event),
+    Deliver(Id, S::User, Told),
     Post(S::Post),
     Release(Release<S>),
     /// The sink has no room.
@@ -147,8 +148,8 @@ impl<S: Sink> Core<S> {
             if !sink.has_room() {
                 return Ok(Step::Pause);
             }
-            if let Some((id, user, event)) = self.next_delivery() {
-                return Ok(Step::Deliver(id, user, event));
+            if let Some((id, user, told)) = self.next_delivery() {
+                return Ok(Step::Deliver(id, user, told));
             }
             match self.turn.stage {
                 Stage::Posts => match self.turn.posts.pop_front() {
@@ -156,7 +157,7 @@ impl<S: Sink> Core<S> {
                         self.stats.events += 1;
                         return Ok(Step::Post(post));
                     }
-                    None => self.turn.stage = Stage::Asyncs,
+                    None => self.turn.stage = Stage::Jobs,
                 },
                 Stage::Wait => self.wait(claim, inbox, longest_wait_ns)?,
                 Stage::Releases => match self.next_release() {
@@ -172,11 +173,12 @@ impl<S: Sink> Core<S> {
     }
 
     /// The next event of the stage we are in, if it has one.
-    fn next_delivery(&mut self) -> Option<(Id, S::User, Event)> {
+    fn next_delivery(&mut self) -> Option<(Id, S::User, Told)> {
         match self.turn.stage {
             Stage::Hooks(kind) => self.next_hook(kind),
             Stage::Timers => self.next_timer(false),
             Stage::WallTimers => self.next_timer(true),
+            Stage::Jobs => self.next_job().map(|(id, user, outcome)| (id, user, Told::Done(Box::new(outcome)))),
             Stage::Asyncs => self.next_async(),
             Stage::Signals => self.next_casualty().or_else(|| self.next_signal()),
             Stage::Io => self.next_io(),
@@ -198,6 +200,7 @@ impl<S: Sink> Core<S> {
             Stage::Timers if self.wall_timers.armed_count() == 0 => Stage::Posts,
             Stage::Timers => Stage::WallTimers,
             Stage::WallTimers => Stage::Posts,
+            Stage::Jobs => Stage::Asyncs,
             Stage::Asyncs => Stage::Signals,
             Stage::Signals => Stage::Io,
             Stage::Io => {
@@ -220,7 +223,7 @@ impl<S: Sink> Core<S> {
         Stage::Hooks(kind)
     }
 
-    fn next_hook(&mut self, kind: HookKind) -> Option<(Id, S::User, Event)> {
+    fn next_hook(&mut self, kind: HookKind) -> Option<(Id, S::User, Told)> {
         while let Some(id) = self.turn.hooks.pop_front() {
             if self.table.get(id).is_some_and(|entry| entry.active) {
                 return self.delivery(id, Event::Hook(kind));
@@ -238,6 +241,7 @@ impl<S: Sink> Core<S> {
 
     fn wait(&mut self, claim: &Claim, inbox: &Inbox<S::Post>, longest_wait_ns: i64) -> Result<()> {
         self.descriptors.flush(&self.poller);
+        self.flush_owned();
         let before = self.clock.monotonic_ns();
         self.stats.busy_ns += self.turn.busy_since_ns.take().map_or(0, |since| before - since);
         // A hook may just have stopped the last thing that could end the wait.
@@ -280,6 +284,7 @@ impl<S: Sink> Core<S> {
             inbox.take(&mut self.turn.inbox_batch);
         }
         queue(&mut self.turn.posts, &mut self.turn.inbox_batch);
+        self.jobs.settle();
         self.turn.woken = claim.take_wake();
         self.turn.asyncs.clear();
         self.asyncs.take(self.id.tag(), &mut self.turn.asyncs);
@@ -287,6 +292,7 @@ impl<S: Sink> Core<S> {
         (self.turn.next_ready, self.turn.next_tell, self.turn.next_async) = (0, 0, 0);
         self.turn.tell.clear();
         self.turn.regular_done = false;
+        self.owned.turn_begins();
         self.turn.stage = Stage::Timers;
         Ok(())
     }
@@ -301,13 +307,18 @@ impl<S: Sink> Core<S> {
 
     /// Work that other threads and signal handlers have left. Looked at after the port was armed: what comes later writes.
     fn outside_work(&self, claim: &Claim, inbox: &Inbox<S::Post>) -> bool {
-        inbox.pending() || self.asyncs.pending() || claim.has_signals() || claim.stop_asked() || claim.wake_asked()
+        inbox.pending()
+            || self.asyncs.pending()
+            || self.jobs.pending()
+            || claim.has_signals()
+            || claim.stop_asked()
+            || claim.wake_asked()
     }
 
     /// How long the wait may be; -1: for ever.
     pub(super) fn time_to_next(&mut self, now_ns: i64, longest_wait_ns: i64) -> i64 {
         let idle = !self.hooks[HookKind::Idle as usize].is_empty();
-        if idle || self.has_work() || self.descriptors.any_regular_ready() {
+        if idle || self.has_work() || self.descriptors.any_regular_ready() || self.any_always_ready() {
             return 0;
         }
         self.timers.resolve(now_ns);
@@ -324,7 +335,7 @@ impl<S: Sink> Core<S> {
         if rest == i64::MAX { -1 } else { rest.clamp(0, LONGEST_WAIT_NS) }
     }
 
-    fn next_timer(&mut self, wall: bool) -> Option<(Id, S::User, Event)> {
+    fn next_timer(&mut self, wall: bool) -> Option<(Id, S::User, Told)> {
         while let Some(due) = self.timers_of(wall).pop_due() {
             let id = Id::from_raw(due.owner);
             if let Some(event) = self.expire(id, due, wall) {
@@ -334,7 +345,7 @@ impl<S: Sink> Core<S> {
         None
     }
 
-    fn expire(&mut self, id: Id, due: Due, wall: bool) -> Option<Event> {
+    fn expire(&mut self, id: Id, due: Due, wall: bool) -> Option<Event<'static>> {
         let now = if wall { self.turn.wall_now_ns } else { self.now_ns };
         if !wall {
             let lag = now.saturating_sub(due.deadline);

@@ -10,10 +10,12 @@
 //! | [`lock::Lock`] | a mutex that a forked child can take back |
 //! | [`port`] | the thread-safe door of each loop: claim, wake, stop, pending signals |
 //! | [`poller::Poller`] | register descriptors, wait for readiness, be woken |
+//! | [`pool::Pool`] | threads for what would block |
 //! | [`nest::Outer`] | the stable descriptor for nesting in a foreign loop |
 //! | [`native::NativePoller`] | the operating system's own poller object with its own masks (Linux) |
 //! | [`poll_once`] | wait for a set of descriptors once, without registering anything |
 //! | [`signal`] | subscribe a loop to a signal, count deliveries |
+//! | [`socket`] | make and name sockets; addresses as the system has them |
 //! | [`annotate`] | tells helgrind about our synchronisation (test builds only) |
 //!
 //! Nothing else of this folder is visible above it.
@@ -27,8 +29,10 @@ pub mod native;
 pub mod nest;
 pub mod poll_once;
 pub mod poller;
+pub mod pool;
 pub mod port;
 pub mod signal;
+pub mod socket;
 pub mod thread;
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -145,6 +145,21 @@ fn set_errno(value: i32) {
     }
 }
 
+/// Does something with every signal blocked in the calling thread: a thread that is started meanwhile keeps them blocked.
+pub fn with_all_blocked<T>(act: impl FnOnce() -> T) -> T {
+    // SAFETY: all zero is a valid set, and the three calls only write to sets of ours.
+    let before = unsafe {
+        let (mut all, mut before): (libc::sigset_t, libc::sigset_t) = (std::mem::zeroed(), std::mem::zeroed());
+        libc::sigfillset(&mut all);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut before);
+        before
+    };
+    let result = act();
+    // SAFETY: puts back what was found above.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &before, std::ptr::null_mut()) };
+    result
+}
+
 /// In a forked child the lock may be held by a thread that exists only in the parent. Then the dispositions to go back to
 /// are lost and our handler stays, which does no harm: it only rings at open ports.
 fn lock_saved() -> Locked<'static, Saved> {

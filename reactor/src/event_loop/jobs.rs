@@ -1,0 +1,302 @@
+//! What runs on other threads and ends with one event: the way there and back.
+//!
+//! A job is a handle. When its function has returned, its thread leaves the outcome in the loop's list, and the loop
+//! delivers it in its next turn and closes the handle. A job that was closed before runs to its end unseen; what its handle
+//! carried is released only then, because the function may be using it.
+
+use super::core::{Core, Release, Slot};
+use super::{EventLoop, Sink};
+use crate::base::error::{Error, Result};
+use crate::base::id::Id;
+use crate::sys::lock::Lock;
+use crate::sys::pool::Pool;
+use crate::sys::port::port;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// How a job has ended.
+#[derive(Debug, PartialEq)]
+pub enum Outcome {
+    /// It was cancelled before it had begun, or it has panicked.
+    Failed(Error),
+    /// What the function of [`EventLoop::work_open`] returned.
+    Work(i64),
+}
+
+/// What a job is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobKind {
+    /// A function of the program's.
+    Work,
+}
+
+/// Which threads a job may use: slow names must not keep files and work waiting.
+#[derive(Clone, Copy)]
+enum Lane {
+    Work,
+    #[allow(dead_code)]
+    Resolve,
+}
+
+const LANES: usize = Lane::Resolve as usize + 1;
+
+impl JobKind {
+    fn lane(self) -> Lane {
+        match self {
+            JobKind::Work => Lane::Work,
+        }
+    }
+}
+
+pub(super) struct JobSlot {
+    pub(super) kind: JobKind,
+    /// Nothing once it was delivered.
+    task: Option<Arc<Task>>,
+}
+
+type Run = Box<dyn FnOnce() -> Outcome + Send>;
+
+/// What the thread and the loop share of one job.
+pub(super) struct Task {
+    id: Id,
+    /// Taken by whoever comes first: the thread that runs it, or the loop that cancels it.
+    run: Lock<Option<Run>>,
+    outcome: Lock<Option<Outcome>>,
+}
+
+/// Where threads leave what has ended.
+struct Ended {
+    tasks: Lock<Vec<Arc<Task>>>,
+    pending: AtomicBool,
+    owner: Id,
+}
+
+/// The jobs of one loop.
+pub(super) struct Jobs<U> {
+    pools: [Option<Pool>; LANES],
+    most: [usize; LANES],
+    ended: Arc<Ended>,
+    /// Taken from `ended` and not delivered yet.
+    taken: Vec<Arc<Task>>,
+    next: usize,
+    /// What closed jobs carried that are not over.
+    pub(super) orphans: Vec<(Id, U)>,
+    /// Submitted and not yet taken from `ended`.
+    outstanding: usize,
+    /// The threads are the parent's, who may have held any lock at the fork.
+    inherited: bool,
+}
+
+impl<U> Jobs<U> {
+    pub(super) fn new(owner: Id, work_threads: usize, resolve_threads: usize) -> Jobs<U> {
+        Jobs {
+            pools: [const { None }; LANES],
+            most: [work_threads, resolve_threads],
+            ended: Arc::new(Ended { tasks: Lock::new(Vec::new()), pending: AtomicBool::new(false), owner }),
+            taken: Vec::new(),
+            next: 0,
+            orphans: Vec::new(),
+            outstanding: 0,
+            inherited: false,
+        }
+    }
+
+    /// Takes now what the job's end will need, so that it cannot be lost.
+    fn reserve(&mut self) -> Result<()> {
+        let all = self.outstanding + 1;
+        let mut ended = self.ended.tasks.lock();
+        let missing = all.saturating_sub(ended.len());
+        ended.try_reserve(missing)?;
+        self.taken.try_reserve(all)?;
+        Ok(self.orphans.try_reserve(all)?)
+    }
+
+    fn submit(&mut self, id: Id, lane: Lane, run: impl FnOnce() -> Outcome + Send + 'static) -> Result<Arc<Task>> {
+        self.reserve()?;
+        let task = Arc::new(Task { id, run: Lock::new(Some(Box::new(run))), outcome: Lock::new(None) });
+        let (carried, ended) = (task.clone(), self.ended.clone());
+        let most = self.most[lane as usize];
+        let pool = self.pools[lane as usize].get_or_insert_with(|| Pool::new("tidegate-worker", most));
+        pool.submit(Box::new(move || carried.run(&ended)))?;
+        self.outstanding += 1;
+        Ok(task)
+    }
+
+    /// Whether a thread has left something.
+    pub(super) fn pending(&self) -> bool {
+        self.ended.pending.load(Ordering::SeqCst)
+    }
+
+    /// What has ended by now is for this turn.
+    pub(super) fn settle(&mut self) {
+        if self.next == self.taken.len() {
+            self.taken.clear();
+            self.next = 0;
+        }
+        if self.ended.pending.swap(false, Ordering::SeqCst) {
+            let mut ended = self.ended.tasks.lock();
+            self.outstanding -= ended.len();
+            self.taken.append(&mut ended);
+        }
+    }
+
+    fn next_ended(&mut self) -> Option<Arc<Task>> {
+        let task = self.taken.get(self.next).cloned()?;
+        self.next += 1;
+        Some(task)
+    }
+
+    /// Whether a turn has more to deliver.
+    pub(super) fn has_ended(&self) -> bool {
+        self.next < self.taken.len()
+    }
+
+    fn take_orphan(&mut self, id: Id) -> Option<U> {
+        let at = self.orphans.iter().position(|orphan| orphan.0 == id)?;
+        Some(self.orphans.swap_remove(at).1)
+    }
+
+    /// Waits for what is running, and gives back what closed jobs carried.
+    pub(super) fn shut(&mut self) -> Vec<(Id, U)> {
+        for pool in self.pools.iter_mut().filter_map(Option::take) {
+            pool.finish();
+        }
+        std::mem::take(&mut self.orphans)
+    }
+
+    /// In a forked child: there are no threads, and what they had in hand will not end.
+    pub(super) fn leave_threads_to_parent(&mut self) {
+        self.pools.iter_mut().filter_map(Option::take).for_each(Pool::leave_to_parent);
+        self.inherited = true;
+    }
+
+    /// In a forked child that goes on: new threads from now on.
+    pub(super) fn begin_anew(&mut self) -> Vec<(Id, U)> {
+        self.leave_threads_to_parent();
+        let fresh =
+            Arc::new(Ended { tasks: Lock::new(Vec::new()), pending: AtomicBool::new(false), owner: self.ended.owner });
+        std::mem::forget(std::mem::replace(&mut self.ended, fresh));
+        (self.inherited, self.outstanding) = (false, 0);
+        std::mem::take(&mut self.orphans)
+    }
+
+    /// In a forked child: a job that was not over ends with [`Error::FORKED`].
+    pub(super) fn end_inherited(&mut self, job: &mut JobSlot) {
+        let undelivered = &self.taken[self.next..];
+        let Some(old) = job.task.take_if(|task| !undelivered.iter().any(|other| Arc::ptr_eq(other, task))) else {
+            return;
+        };
+        let outcome = Lock::new(Some(Outcome::Failed(Error::FORKED)));
+        let task = Arc::new(Task { id: old.id, run: Lock::new(None), outcome });
+        // A thread of the parent may have been changing it.
+        std::mem::forget(old);
+        self.taken.push(task.clone());
+        job.task = Some(task);
+    }
+}
+
+impl Task {
+    fn run(self: Arc<Task>, ended: &Ended) {
+        let Some(run) = self.run.lock().take() else { return };
+        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
+        let outcome = caught.unwrap_or_else(|payload| {
+            // Dropping the payload may panic again: it is leaked.
+            std::mem::forget(payload);
+            Outcome::Failed(Error::PANIC)
+        });
+        self.end(outcome, ended);
+    }
+
+    /// Takes it from the threads; whether that was still possible.
+    fn take_back(&self) -> bool {
+        self.run.lock().take().is_some()
+    }
+
+    fn end(self: Arc<Task>, outcome: Outcome, ended: &Ended) {
+        *self.outcome.lock() = Some(outcome);
+        ended.push(self);
+    }
+}
+
+impl Ended {
+    fn push(&self, task: Arc<Task>) {
+        // Room was made when it was submitted.
+        self.tasks.lock().push(task);
+        self.pending.store(true, Ordering::SeqCst);
+        // A loop that is being freed waits for this thread and has no need to be woken.
+        if let Ok(visit) = port(self.owner.tag()).enter(self.owner.generation()) {
+            visit.wake_if_armed();
+        }
+    }
+}
+
+impl<S: Sink> EventLoop<S> {
+    /// Keeps a job from being begun: its event then says [`Error::CANCELED`]. Whether it can be kept from it; when not, it
+    /// is running or over and its event comes as usual.
+    ///
+    /// # Errors
+    /// [`Error::KIND`], [`Error::STALE`], [`Error::FORKED`], [`Error::PANIC`].
+    pub fn job_cancel(&self, id: Id) -> Result<bool> {
+        let mut core = self.core()?;
+        let Slot::Job(job) = &core.entry(id)?.slot else { return Err(Error::KIND) };
+        match job.task.clone().filter(|task| task.take_back()) {
+            Some(task) => task.end(Outcome::Failed(Error::CANCELED), &core.jobs.ended),
+            None => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+impl<S: Sink> Core<S> {
+    /// Opens a handle for a function that runs on another thread.
+    pub(super) fn job_open(
+        &mut self, kind: JobKind, user: S::User, referenced: bool, run: impl FnOnce() -> Outcome + Send + 'static,
+    ) -> Result<Id> {
+        let id = self.reserve(user, referenced)?;
+        match self.jobs.submit(id, kind.lane(), run) {
+            Ok(task) => {
+                self.entry(id)?.slot = Slot::Job(JobSlot { kind, task: Some(task) });
+                self.set_active(id, true);
+                Ok(id)
+            }
+            Err(error) => {
+                self.unreserve(id);
+                Err(error)
+            }
+        }
+    }
+
+    /// A job's handle is closed: what it carries waits for the job's end.
+    pub(super) fn job_close(&mut self, id: Id, job: JobSlot, user: S::User) {
+        match job.task {
+            Some(task) if self.jobs.inherited => {
+                std::mem::forget(task);
+                self.releases.push_back(Release::Handle(id, user));
+            }
+            Some(task) if !task.take_back() => self.jobs.orphans.push((id, user)),
+            undelivered => {
+                self.jobs.outstanding -= usize::from(undelivered.is_some());
+                self.releases.push_back(Release::Handle(id, user));
+            }
+        }
+    }
+
+    /// The next job that has ended; the users of those that were closed meanwhile are released.
+    pub(super) fn next_job(&mut self) -> Option<(Id, S::User, Outcome)> {
+        while let Some(task) = self.jobs.next_ended() {
+            let Some(outcome) = task.outcome.lock().take() else { continue };
+            if let Some(user) = self.jobs.take_orphan(task.id) {
+                self.releases.push_back(Release::Handle(task.id, user));
+                continue;
+            }
+            self.set_active(task.id, false);
+            let Some(entry) = self.table.get_mut(task.id) else { continue };
+            if let Slot::Job(job) = &mut entry.slot {
+                job.task = None;
+            }
+            self.stats.events += 1;
+            return Some((task.id, entry.user.clone(), outcome));
+        }
+        None
+    }
+}
