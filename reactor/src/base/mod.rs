@@ -4,7 +4,9 @@
 
 pub mod address;
 pub mod error;
+pub mod framing;
 pub mod id;
 pub mod interest;
+pub mod out_queue;
 pub mod table;
 pub mod timers;

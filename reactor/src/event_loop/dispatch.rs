@@ -10,6 +10,21 @@ impl<S: Sink> EventLoop<S> {
         let call = |event: Event<'_>| self.watched(id, || self.sink.deliver(self, id, user, event));
         match told {
             Told::Event(event) => call(event),
+            Told::Received { buffer, start, end } => {
+                call(Event::Data(&buffer[start..end]));
+                // Whatever the callback has done: no user code runs while the loop's state is borrowed.
+                self.core.borrow_mut().read_buffer = buffer;
+            }
+            Told::Held { buffer, start, end } => {
+                call(Event::Data(&buffer[start..end]));
+                self.core.borrow_mut().conn_take_back(id, buffer);
+            }
+            Told::Accepted(conn, peer) => call(Event::Accepted { conn, peer: &peer }),
+            Told::Over(reason) => {
+                call(Event::ConnOver { reason });
+                // Stale when the callback has closed it.
+                let _ = self.close(id);
+            }
             Told::Done(outcome) => {
                 call(Event::Done(&outcome));
                 // Stale when the callback has closed it.
@@ -23,8 +38,8 @@ impl<S: Sink> EventLoop<S> {
         self.watched(Id::NONE, || self.sink.post(self, &mut post));
         let mut core = self.core.borrow_mut();
         // Besides what every open handle may need.
-        let room = core.table.len() + 1;
-        if core.releases.try_reserve(room).is_ok() {
+        let room = core.room_for_releases();
+        if core.releases.try_reserve(room + 1).is_ok() {
             core.releases.push_back(Release::Post(post));
             return;
         }
@@ -36,6 +51,7 @@ impl<S: Sink> EventLoop<S> {
         match release {
             Release::Handle(id, user) => self.sink.released(id, user),
             Release::Post(post) => self.sink.post_released(post),
+            Release::Buffer(buffer, status) => buffer.release(status),
         }
     }
 

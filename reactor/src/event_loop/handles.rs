@@ -21,6 +21,10 @@ pub enum Kind {
     Hook(HookKind),
     /// Something that ends with one event.
     Job(JobKind),
+    /// Accepts connections.
+    Listener,
+    /// A connected stream.
+    Conn,
 }
 
 /// A live handle, for those who look for what keeps a loop alive.
@@ -73,8 +77,8 @@ impl<S: Sink> EventLoop<S> {
     pub fn change_user(&self, id: Id, change: impl FnOnce(&S::User) -> S::User) -> Result<()> {
         let mut core = self.core()?;
         core.entry(id)?;
-        let room = core.table.len() + 1;
-        core.releases.try_reserve(room)?;
+        let room = core.room_for_releases();
+        core.releases.try_reserve(room + 1)?;
         let entry = core.entry(id)?;
         let fresh = change(&entry.user);
         let before = std::mem::replace(&mut entry.user, fresh);
@@ -135,6 +139,8 @@ impl<S: Sink> EventLoop<S> {
                 Kind::Hook(HookKind::Prepare) => "prepare".to_owned(),
                 Kind::Hook(HookKind::Check) => "check".to_owned(),
                 Kind::Job(JobKind::Work) => "work".to_owned(),
+                Kind::Listener => format!("listener fd {}", info.value),
+                Kind::Conn => format!("conn fd {} interest {:#x}", info.value, info.interest),
             };
             // Writing into memory does not fail; another writer may, and then has what it took.
             let _ = writeln!(out, "{id:?} {subject}, {active}{referenced}");
@@ -151,6 +157,8 @@ fn describe<U>(entry: &Entry<U>) -> HandleInfo {
         Slot::Async | Slot::Opening => (Kind::Async, 0, 0),
         Slot::Hook(kind) => (Kind::Hook(*kind), 0, 0),
         Slot::Job(job) => (Kind::Job(job.kind), 0, 0),
+        Slot::Listener(listener) => (Kind::Listener, i64::from(listener.owned.fd()), listener.owned.interest()),
+        Slot::Conn(conn) => (Kind::Conn, i64::from(conn.owned.fd()), conn.owned.interest()),
     };
     HandleInfo { kind, active: entry.active, referenced: entry.referenced, value, interest }
 }

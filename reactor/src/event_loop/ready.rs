@@ -55,6 +55,16 @@ impl<S: Sink> Core<S> {
 
     pub(super) fn next_io(&mut self) -> Option<(Id, S::User, Told)> {
         loop {
+            if self.turn.current.is_some() {
+                if let told @ Some(_) = self.next_of_current() {
+                    return told;
+                }
+            }
+            if self.turn.accepting.is_some() {
+                if let told @ Some(_) = self.next_accepted() {
+                    return told;
+                }
+            }
             while let Some((id, bits)) = self.turn.tell.get(self.turn.next_tell).copied() {
                 self.turn.next_tell += 1;
                 if let Some(told) = self.tell_io(id, bits) {

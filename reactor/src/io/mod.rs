@@ -4,3 +4,4 @@
 
 pub mod descriptors;
 pub mod poller;
+pub mod stream;

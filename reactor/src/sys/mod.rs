@@ -16,11 +16,15 @@
 //! | [`poll_once`] | wait for a set of descriptors once, without registering anything |
 //! | [`signal`] | subscribe a loop to a signal, count deliveries |
 //! | [`socket`] | make and name sockets; addresses as the system has them |
+//! | [`stream`] | read, write, accept, connect, copy files to streams; never SIGPIPE |
+//! | [`tty`] | terminals: mode and size; opening one anew |
+//! | [`bound`] | listening sockets, and the files of Unix sockets |
 //! | [`annotate`] | tells helgrind about our synchronisation (test builds only) |
 //!
 //! Nothing else of this folder is visible above it.
 
 pub mod annotate;
+pub mod bound;
 pub mod clock;
 pub mod fork;
 pub mod lock;
@@ -33,7 +37,9 @@ pub mod pool;
 pub mod port;
 pub mod signal;
 pub mod socket;
+pub mod stream;
 pub mod thread;
+pub mod tty;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
