@@ -53,6 +53,7 @@ mod header {
         ("conn/flow.rs", "Connections: reading, pausing, ending"),
         ("conn/settings.rs", "Connections: settings and counters"),
         ("listener.rs", "Listeners"),
+        ("rate.rs", "Rate limits"),
         ("batch.rs", "Batches: events as records"),
         ("poller.rs", "The poller"),
         ("poller/once.rs", "Waiting once"),

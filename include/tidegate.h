@@ -546,6 +546,9 @@ TG_API int tg_loop_dump(tg_loop loop,
 /** Kind of handle: a connected stream. */
 #define TG_KIND_CONN 16u
 
+/** Kind of handle: a rate limit. */
+#define TG_KIND_RATE 17u
+
 /** Flag of tg_handle_info: something can still come of it (armed, started, with interest). */
 #define TG_INFO_ACTIVE 1u
 
@@ -1251,6 +1254,12 @@ TG_API int tg_address_to_sockaddr(const struct tg_address *address,
 /** Flag of tg_conn_open: the library works on a duplicate, and the descriptor stays the caller's. */
 #define TG_CONN_DUPLICATE 256u
 
+/**
+ * Flag of tg_conn_options: descriptors that the peer of a Unix socket passes are taken. Goes with on_descriptors; batch
+ * loops ask for it by this flag.
+ */
+#define TG_CONN_DESCRIPTORS 512u
+
 /** Framing: whatever has arrived, as it arrives. */
 #define TG_FRAMING_NONE 0u
 
@@ -1301,6 +1310,12 @@ typedef void (*tg_conn_timeout_cb)(tg_handle self, void *user, uint32_t which);
 typedef void (*tg_conn_close_cb)(tg_handle self, void *user, int reason);
 
 /**
+ * The peer of a Unix socket has passed descriptors: count of them, with the bytes that on_data is called with next. From
+ * now on they are the program's to close.
+ */
+typedef void (*tg_conn_descriptors_cb)(tg_handle self, void *user, const tg_fd *descriptors, size_t count);
+
+/**
  * How a connection behaves. Set up with TG_CONN_OPTIONS_INIT. All callbacks may be NULL. In the numbers 0 stands for the
  * default, and in times -1 for ever.
  */
@@ -1323,6 +1338,8 @@ typedef struct tg_conn_options {
   tg_conn_timeout_cb on_timeout;
   /** It is over. It does not come after tg_close and tg_conn_abort. */
   tg_conn_close_cb on_close;
+  /** The peer of a Unix socket has passed descriptors. NULL: the system closes them. */
+  tg_conn_descriptors_cb on_descriptors;
   /** Passed to the callbacks (a batch loop: the number in its records). */
   void *user;
   /** Gives user back; may be NULL. */
@@ -1467,6 +1484,23 @@ TG_API int tg_conn_send_file(tg_handle conn,
                              tg_fd file,
                              int64_t offset,
                              int64_t length);
+
+/**
+ * Passes descriptors to the peer of a Unix socket with the first of some bytes (at least one), behind what waits. The peer
+ * gets duplicates.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: everything stays the caller's, who may close the descriptors at once: the library works on duplicates.
+ * Returns: 0, or 1 when more than the high watermark waits now.
+ * Errors: TG_EINVAL (a NULL; no descriptors or more than 253; no bytes; not a Unix socket), TG_EBADFD, TG_ENOBUFS, TG_ENOMEM,
+ * TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EPIPE, -EMFILE.
+ */
+TG_API int tg_conn_write_descriptors(tg_handle conn,
+                                     const tg_fd *descriptors,
+                                     size_t count,
+                                     const void *data,
+                                     size_t length);
 
 /**
  * Marks a place in what is written: on_written comes with the token when everything accepted until now was passed to the
@@ -1844,6 +1878,72 @@ TG_API int tg_listener_get_local(tg_handle listener, tg_address *out);
  */
 TG_API int tg_listener_get_fd(tg_handle listener, tg_fd *out);
 
+/* ---- Rate limits ----------------------------------------------------------- */
+
+/** A rate limit. Set up with TG_RATE_OPTIONS_INIT. */
+typedef struct tg_rate_options {
+  /** The size of the structure. */
+  size_t size;
+  /** Only carried. */
+  void *user;
+  /** Gives user back; may be NULL (a batch loop: must be). */
+  tg_release_cb release;
+  /** Bytes that may be read a second; 0: no limit. */
+  uint64_t read;
+  /** Bytes that may be written a second; 0: no limit. */
+  uint64_t write;
+  /** Bytes that may be read at once after a pause; 0: a second's. */
+  uint64_t read_burst;
+  /** Bytes that may be written at once after a pause; 0: a second's. */
+  uint64_t write_burst;
+} tg_rate_options;
+
+/**
+ * Opens a rate limit: connections that join it (tg_conn_join_rate) together read and write no faster. One connection by
+ * itself, or a whole group, is slowed down by its peers' being slowed down: nothing is lost. It never keeps a loop alive.
+ * Closing it frees its connections of it.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: options->user is the library's once 0 was returned.
+ * Errors: TG_EINVAL (out is NULL; a release on a batch loop), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD,
+ * TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_rate_open(tg_loop loop,
+                        const struct tg_rate_options *options,
+                        tg_handle *out);
+
+/**
+ * Changes a rate limit; what may come at once is there in full. user and release of the options must be NULL.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: options is copied.
+ * Errors: TG_EINVAL (a user or release), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_rate_set_limits(tg_handle rate,
+                              const struct tg_rate_options *options);
+
+/**
+ * Lets a connection obey a rate limit, besides another one that it may obey: its own, and a group's.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_EINVAL (of different loops), TG_EEXIST (it obeys it already), TG_ENOBUFS (it obeys two others), TG_ESTALE,
+ * TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_conn_join_rate(tg_handle conn,
+                             tg_handle rate);
+
+/**
+ * Lets a connection go without a rate limit.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_ENOENT (it does not obey it), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_conn_leave_rate(tg_handle conn, tg_handle rate);
+
 /* ---- Batches: events as records -------------------------------------------- */
 
 /** Record: a descriptor. bits: what it is ready for; value: the status (0, TG_ETIMEDOUT, TG_EBADFD). */
@@ -1902,6 +2002,12 @@ TG_API int tg_listener_get_fd(tg_handle listener, tg_fd *out);
 
 /** Record: a connection is over. value: the reason. The handle closes. */
 #define TG_RECORD_CONN_CLOSE 25u
+
+/**
+ * Record: the peer of a connection with TG_CONN_DESCRIPTORS has passed descriptors. bits: how many; value: where in
+ * data they are, tg_fd by tg_fd.
+ */
+#define TG_RECORD_CONN_DESCRIPTORS 26u
 
 /** Submission: tg_close. */
 #define TG_SUBMIT_CLOSE 1u
@@ -2213,8 +2319,9 @@ TG_API int tg_poll_once(struct tg_poll_item *items,
 #define TG_HANDLE_INFO_INIT { sizeof(tg_handle_info), 0, 0, 0, 0, 0, 0 }
 #define TG_IO_OPTIONS_INIT { sizeof(tg_io_options), NULL, NULL, NULL, 0, TG_LEVEL, 0 }
 #define TG_TIMER_OPTIONS_INIT { sizeof(tg_timer_options), NULL, NULL, NULL, 0, 0 }
-#define TG_CONN_OPTIONS_INIT { sizeof(tg_conn_options), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, \
-                               0, 0, 0, 0, 0, 0, 0, 0, 0 }
+#define TG_CONN_OPTIONS_INIT { sizeof(tg_conn_options), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, \
+                               0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+#define TG_RATE_OPTIONS_INIT { sizeof(tg_rate_options), NULL, NULL, 0, 0, 0, 0 }
 #define TG_CONN_TIMEOUTS_INIT { sizeof(tg_conn_timeouts), 0, 0, 0, 0, 0 }
 #define TG_CONN_STATS_INIT { sizeof(tg_conn_stats), 0, 0, 0, 0 }
 #define TG_LISTENER_OPTIONS_INIT { sizeof(tg_listener_options), NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0 }

@@ -48,6 +48,10 @@ pub const TG_RECORD_CONN_WRITTEN: u32 = 24;
 /// Record: a connection is over. `value`: the reason. The handle closes.
 pub const TG_RECORD_CONN_CLOSE: u32 = 25;
 
+/// Record: the peer of a connection with TG_CONN_DESCRIPTORS has passed descriptors. `bits`: how many; `value`: where in
+/// `data` they are, tg_fd by tg_fd.
+pub const TG_RECORD_CONN_DESCRIPTORS: u32 = 26;
+
 /// Submission: tg_close.
 pub const TG_SUBMIT_CLOSE: u32 = 1;
 /// Submission: tg_io_set_interest. `a`: the interest.

@@ -245,6 +245,10 @@ impl Sink for Batch {
             Event::ListenerError { status } => (batch::TG_RECORD_LISTENER_ERROR, 0, status.into()),
             Event::Opened => (batch::TG_RECORD_CONN_OPEN, 0, 0),
             Event::Data(bytes) => (batch::TG_RECORD_CONN_DATA, bytes.len() as u32, self.carry(&[bytes])),
+            Event::Passed(descriptors) => {
+                let numbers: Vec<[u8; 4]> = descriptors.iter().map(|fd| fd.to_ne_bytes()).collect();
+                (batch::TG_RECORD_CONN_DESCRIPTORS, descriptors.len() as u32, self.carry(&[numbers.as_flattened()]))
+            }
             Event::Readable => (batch::TG_RECORD_CONN_READABLE, 0, 0),
             Event::Eof => (batch::TG_RECORD_CONN_EOF, 0, 0),
             Event::Drained => (batch::TG_RECORD_CONN_DRAIN, 0, 0),

@@ -30,6 +30,8 @@ pub(crate) enum Callback {
     Work(tg_work_cb),
     Listener(Rc<ListenerCallbacks>),
     Conn(Rc<ConnCallbacks>),
+    /// Nothing is ever told.
+    None,
     Slow(tg_slow_cb),
 }
 
@@ -104,6 +106,12 @@ unsafe fn deliver_conn(callbacks: &ConnCallbacks, id: u64, data: *mut c_void, ev
             if let Some(call) = callbacks.on_timeout {
                 // SAFETY: the caller's promise.
                 unsafe { call(id, data, which(timeout)) };
+            }
+        }
+        Event::Passed(descriptors) => {
+            if let Some(call) = callbacks.on_descriptors {
+                // SAFETY: the caller's promise; the numbers live through the call.
+                unsafe { call(id, data, descriptors.as_ptr(), descriptors.len()) };
             }
         }
         Event::ConnOver { reason } => {

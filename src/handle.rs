@@ -29,6 +29,8 @@ pub const TG_KIND_WORK: u32 = 8;
 pub const TG_KIND_LISTENER: u32 = 15;
 /// Kind of handle: a connected stream.
 pub const TG_KIND_CONN: u32 = 16;
+/// Kind of handle: a rate limit.
+pub const TG_KIND_RATE: u32 = 17;
 
 /// Flag of `tg_handle_info`: something can still come of it (armed, started, with interest).
 pub const TG_INFO_ACTIVE: u32 = 0x1;
@@ -256,6 +258,7 @@ fn kind(kind: Kind) -> u32 {
         Kind::Job(JobKind::Work) => TG_KIND_WORK,
         Kind::Listener => TG_KIND_LISTENER,
         Kind::Conn => TG_KIND_CONN,
+        Kind::Rate => TG_KIND_RATE,
     }
 }
 

@@ -35,6 +35,7 @@ mod inject;
 pub mod io;
 pub mod listener;
 pub mod poller;
+pub mod rate;
 pub mod signal;
 pub mod timer;
 pub mod types;

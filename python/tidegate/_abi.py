@@ -47,6 +47,7 @@ TG_KIND_IDLE = 7
 TG_KIND_WORK = 8
 TG_KIND_LISTENER = 0xf
 TG_KIND_CONN = 0x10
+TG_KIND_RATE = 0x11
 TG_INFO_ACTIVE = 1
 TG_INFO_REF = 2
 TG_READ = 1
@@ -67,6 +68,7 @@ TG_CONN_DELAY = 0x20
 TG_CONN_KEEP_ALIVE = 0x40
 TG_CONN_PULL = 0x80
 TG_CONN_DUPLICATE = 0x100
+TG_CONN_DESCRIPTORS = 0x200
 TG_FRAMING_NONE = 0
 TG_FRAMING_LINES = 1
 TG_FRAMING_LENGTH8 = 2
@@ -100,6 +102,7 @@ TG_RECORD_CONN_DRAIN = 0x16
 TG_RECORD_CONN_TIMEOUT = 0x17
 TG_RECORD_CONN_WRITTEN = 0x18
 TG_RECORD_CONN_CLOSE = 0x19
+TG_RECORD_CONN_DESCRIPTORS = 0x1a
 TG_SUBMIT_CLOSE = 1
 TG_SUBMIT_IO_INTEREST = 2
 TG_SUBMIT_TIMER_START = 3
@@ -160,6 +163,7 @@ tg_conn_data_cb = ctypes.c_void_p
 tg_conn_written_cb = ctypes.c_void_p
 tg_conn_timeout_cb = ctypes.c_void_p
 tg_conn_close_cb = ctypes.c_void_p
+tg_conn_descriptors_cb = ctypes.c_void_p
 tg_free_cb = ctypes.c_void_p
 tg_accept_cb = ctypes.c_void_p
 tg_listener_error_cb = ctypes.c_void_p
@@ -328,6 +332,7 @@ class tg_conn_options(ctypes.Structure):
         ("on_written", tg_conn_written_cb),
         ("on_timeout", tg_conn_timeout_cb),
         ("on_close", tg_conn_close_cb),
+        ("on_descriptors", tg_conn_descriptors_cb),
         ("user", ctypes.c_void_p),
         ("release", tg_release_cb),
         ("flags", ctypes.c_uint32),
@@ -392,6 +397,20 @@ class tg_listener_options(ctypes.Structure):
         ("backlog", ctypes.c_uint32),
         ("max_conns", ctypes.c_uint32),
         ("mode", ctypes.c_uint32),
+    )
+
+
+class tg_rate_options(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("size", ctypes.c_size_t),
+        ("user", ctypes.c_void_p),
+        ("release", tg_release_cb),
+        ("read", ctypes.c_uint64),
+        ("write", ctypes.c_uint64),
+        ("read_burst", ctypes.c_uint64),
+        ("write_burst", ctypes.c_uint64),
     )
 
 
@@ -579,6 +598,16 @@ PROTOTYPES: dict[str, tuple[Any | None, tuple[Any, ...]]] = {
     "tg_conn_writev": (ctypes.c_int, (tg_handle, ctypes.POINTER(tg_buffer), ctypes.c_size_t)),
     "tg_conn_write_owned": (ctypes.c_int, (tg_handle, ctypes.c_void_p, ctypes.c_size_t, tg_free_cb, ctypes.c_void_p)),
     "tg_conn_send_file": (ctypes.c_int, (tg_handle, tg_fd, ctypes.c_int64, ctypes.c_int64)),
+    "tg_conn_write_descriptors": (
+        ctypes.c_int,
+        (
+            tg_handle,
+            ctypes.POINTER(tg_fd),
+            ctypes.c_size_t,
+            ctypes.c_void_p,
+            ctypes.c_size_t,
+        ),
+    ),
     "tg_conn_mark": (ctypes.c_int, (tg_handle, ctypes.c_uint64)),
     "tg_conn_read": (ctypes.c_int, (tg_handle, ctypes.c_void_p, ctypes.c_size_t)),
     "tg_conn_pause": (ctypes.c_int, (tg_handle,)),
@@ -627,6 +656,10 @@ PROTOTYPES: dict[str, tuple[Any | None, tuple[Any, ...]]] = {
     "tg_listener_get_conns": (ctypes.c_int, (tg_handle, ctypes.POINTER(ctypes.c_uint32))),
     "tg_listener_get_local": (ctypes.c_int, (tg_handle, ctypes.POINTER(tg_address))),
     "tg_listener_get_fd": (ctypes.c_int, (tg_handle, ctypes.POINTER(tg_fd))),
+    "tg_rate_open": (ctypes.c_int, (tg_loop, ctypes.POINTER(tg_rate_options), ctypes.POINTER(tg_handle))),
+    "tg_rate_set_limits": (ctypes.c_int, (tg_handle, ctypes.POINTER(tg_rate_options))),
+    "tg_conn_join_rate": (ctypes.c_int, (tg_handle, tg_handle)),
+    "tg_conn_leave_rate": (ctypes.c_int, (tg_handle, tg_handle)),
     "tg_batch_get": (ctypes.c_int, (tg_loop, ctypes.POINTER(ctypes.POINTER(tg_batch)))),
     "tg_batch_turn": (ctypes.c_int, (tg_loop,)),
     "tg_poller_new": (ctypes.c_int, (ctypes.POINTER(tg_poller_options), ctypes.POINTER(tg_poller))),

@@ -146,6 +146,42 @@ fn send_file(conn: tg_handle, file: tg_fd, offset: i64, length: i64) -> Result<(
     on_loop!(found, event_loop => event_loop.conn_send_file(id, file, offset, length))
 }
 
+/// Passes descriptors to the peer of a Unix socket with the first of some bytes (at least one), behind what waits. The peer
+/// gets duplicates.
+///
+/// Thread: the loop's.
+/// Callable from callbacks: yes.
+/// Ownership: everything stays the caller's, who may close the descriptors at once: the library works on duplicates.
+/// Returns: 0, or 1 when more than the high watermark waits now.
+/// Errors: TG_EINVAL (a NULL; no descriptors or more than 253; no bytes; not a Unix socket), TG_EBADFD, TG_ENOBUFS, TG_ENOMEM,
+/// TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EPIPE, -EMFILE.
+///
+/// # Safety
+/// `descriptors` is NULL or has `count` elements; `data` is NULL or has `length` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tg_conn_write_descriptors(
+    conn: tg_handle, descriptors: *const tg_fd, count: usize, data: *const c_void, length: usize,
+) -> c_int {
+    guard!(tg_conn_write_descriptors(conn, descriptors, count, data, length), {
+        // SAFETY: the caller's promise.
+        let (numbers, bytes) =
+            unsafe { (convert::array(descriptors.cast_mut(), count), convert::bytes(data.cast(), length)) };
+        (|| pass(conn, numbers?, bytes?))()
+    })
+}
+
+fn pass(conn: tg_handle, numbers: &[tg_fd], bytes: &[u8]) -> Result<bool> {
+    let (found, id) = find_handle(conn)?;
+    // Before anything is duplicated: the wrong kind of handle costs nothing.
+    on_loop!(found, event_loop => event_loop.conn_fd(id))?;
+    if numbers.len() > tidegate_reactor::sys::stream::MOST_DESCRIPTORS {
+        return Err(Error::invalid("more than 253 descriptors"));
+    }
+    let duplicates: Result<Vec<_>> =
+        numbers.iter().map(|fd| tidegate_reactor::sys::socket::duplicate(*fd).map(Arc::new)).collect();
+    on_loop!(found, event_loop => event_loop.conn_pass(id, duplicates?, bytes))
+}
+
 /// Marks a place in what is written: `on_written` comes with the token when everything accepted until now was passed to the
 /// system, or will not be.
 ///

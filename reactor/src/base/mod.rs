@@ -8,5 +8,6 @@ pub mod framing;
 pub mod id;
 pub mod interest;
 pub mod out_queue;
+pub mod rate;
 pub mod table;
 pub mod timers;

@@ -7,6 +7,7 @@ use super::jobs::{JobSlot, Jobs, Outcome};
 use super::limits::{MIN_WORK_THREADS, RESOLVE_THREADS};
 use super::listener::Listener;
 use super::owned::OwnedSet;
+use super::rate::Rate;
 use super::stats::Stats;
 use super::turn::Turn;
 use super::{Event, LoopOptions, Sink};
@@ -22,6 +23,7 @@ use crate::sys::poller::{Poller, Waker};
 use crate::sys::port::Claim;
 use crate::sys::{Fd, signal};
 use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
 
 /// Where in the turn a hook is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +58,7 @@ pub(super) enum Slot {
     Job(JobSlot),
     Listener(Box<Listener>),
     Conn(Box<Conn>),
+    Rate(Box<Rate>),
     /// Reserved while its parts are being made.
     Opening,
 }
@@ -120,6 +123,8 @@ pub(super) enum Told {
         start: usize,
         end: usize,
     },
+    /// Descriptors that a peer has passed; they are the program's from then on.
+    Passed(Vec<OwnedFd>),
     /// A connection is over, and closes after this.
     Over(i32),
 }
@@ -289,8 +294,9 @@ impl<S: Sink> Core<S> {
                 self.job_close(id, job, entry.user);
                 return Ok(());
             }
-            Slot::Listener(listener) => self.listener_dispose(id, listener),
-            Slot::Conn(conn) => self.conn_dispose(id, conn),
+            Slot::Listener(listener) => self.listener_dispose(id, *listener),
+            Slot::Conn(conn) => self.conn_dispose(id, *conn),
+            Slot::Rate(rate) => self.rate_dispose(*rate),
             Slot::Opening => {}
         }
         self.releases.push_back(Release::Handle(id, entry.user));

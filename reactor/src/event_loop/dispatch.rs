@@ -3,7 +3,8 @@
 use super::core::{Release, Told};
 use super::{Event, EventLoop, Sink};
 use crate::base::id::Id;
-use crate::sys::clock;
+use crate::sys::{Fd, clock};
+use std::os::fd::IntoRawFd;
 
 impl<S: Sink> EventLoop<S> {
     pub(super) fn dispatch(&self, id: Id, user: &S::User, told: Told) {
@@ -20,6 +21,10 @@ impl<S: Sink> EventLoop<S> {
                 self.core.borrow_mut().conn_take_back(id, buffer);
             }
             Told::Accepted(conn, peer) => call(Event::Accepted { conn, peer: &peer }),
+            Told::Passed(passed) => {
+                let numbers: Vec<Fd> = passed.into_iter().map(IntoRawFd::into_raw_fd).collect();
+                call(Event::Passed(&numbers));
+            }
             Told::Over(reason) => {
                 call(Event::ConnOver { reason });
                 // Stale when the callback has closed it.

@@ -25,6 +25,8 @@ pub enum Kind {
     Listener,
     /// A connected stream.
     Conn,
+    /// A rate limit.
+    Rate,
 }
 
 /// A live handle, for those who look for what keeps a loop alive.
@@ -140,6 +142,7 @@ impl<S: Sink> EventLoop<S> {
                 Kind::Hook(HookKind::Check) => "check".to_owned(),
                 Kind::Job(JobKind::Work) => "work".to_owned(),
                 Kind::Listener => format!("listener fd {}", info.value),
+                Kind::Rate => "rate".to_owned(),
                 Kind::Conn => format!("conn fd {} interest {:#x}", info.value, info.interest),
             };
             // Writing into memory does not fail; another writer may, and then has what it took.
@@ -158,6 +161,7 @@ fn describe<U>(entry: &Entry<U>) -> HandleInfo {
         Slot::Hook(kind) => (Kind::Hook(*kind), 0, 0),
         Slot::Job(job) => (Kind::Job(job.kind), 0, 0),
         Slot::Listener(listener) => (Kind::Listener, i64::from(listener.owned.fd()), listener.owned.interest()),
+        Slot::Rate(_) => (Kind::Rate, 0, 0),
         Slot::Conn(conn) => (Kind::Conn, i64::from(conn.owned.fd()), conn.owned.interest()),
     };
     HandleInfo { kind, active: entry.active, referenced: entry.referenced, value, interest }

@@ -267,7 +267,7 @@ impl<S: Sink> Core<S> {
         }
     }
 
-    pub(super) fn listener_dispose(&mut self, id: Id, listener: Box<Listener>) {
+    pub(super) fn listener_dispose(&mut self, id: Id, listener: Listener) {
         self.timers.destroy(listener.retry);
         self.disown(id, listener.owned);
     }

@@ -23,6 +23,7 @@ mod limits;
 mod listener;
 mod nest;
 mod owned;
+mod rate;
 mod ready;
 mod run;
 mod signal;
@@ -41,12 +42,14 @@ pub use inbox::{Registry, stop, wake};
 pub use jobs::{JobKind, Outcome};
 pub use limits::{DEFAULT_MAX_POSTS, MAX_WORK_THREADS, MIN_WORK_THREADS};
 pub use listener::ListenerConfig;
+pub use rate::RateConfig;
 pub use stats::Stats;
 
 use self::core::Core;
 use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use crate::base::id::Id;
+use crate::sys::Fd;
 use crate::sys::poller::{Poller, Waker};
 use crate::sys::port::Claim;
 use crate::sys::thread;
@@ -99,6 +102,8 @@ pub enum Event<'a> {
     Opened,
     /// A connection has received bytes, or a frame of them.
     Data(&'a [u8]),
+    /// The peer of a connection has passed descriptors, which belong to the program from now on.
+    Passed(&'a [Fd]),
     /// A connection has something to read, which the program does by itself.
     Readable,
     /// The peer has ended its direction.

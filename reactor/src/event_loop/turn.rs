@@ -395,6 +395,10 @@ impl<S: Sink> Core<S> {
                 self.conn_timer(id);
                 None
             }
+            Slot::Rate(_) => {
+                self.rate_let_on(id);
+                None
+            }
             Slot::Listener(_) => {
                 self.listener_retry(id);
                 None

@@ -225,7 +225,7 @@ impl Conn {
     }
 
     /// Whether more than the high mark waits.
-    fn see_high_mark(&mut self) -> bool {
+    pub(super) fn see_high_mark(&mut self) -> bool {
         if self.out.bytes() > self.shape.high_mark {
             self.flags |= flag::HIGH | if self.shape.hold { flag::HELD } else { 0 };
         }
@@ -340,6 +340,15 @@ impl<S: Sink> Core<S> {
         Ok(id)
     }
 
+    /// What was put into an empty queue goes as far as the rate limits let it.
+    fn conn_writable_unless_connecting(&mut self, id: Id, was_empty: bool) {
+        if was_empty && self.conn_mut(id).is_some_and(|conn| !conn.has(flag::CONNECTING)) {
+            self.conn_touch(id, flag::HAS_WRITTEN | flag::REARM);
+            self.conn_writable(id);
+            self.conn_list_if_pending(id);
+        }
+    }
+
     /// See [`EventLoop::conn_write`].
     #[inline]
     pub(in crate::event_loop) fn conn_write_pieces(&mut self, id: Id, pieces: &[IoSlice<'_>]) -> Result<bool> {
@@ -350,6 +359,9 @@ impl<S: Sink> Core<S> {
             return Err(Error::NO_BUFFERS.because("more bytes than the connection's limit would wait"));
         }
         let was_empty = conn.out.is_empty();
+        if conn.is_limited() && !conn.has(flag::CONNECTING) {
+            return self.conn_write_limited(id, pieces, was_empty);
+        }
         if conn.has(flag::CONNECTING) {
             conn.out.push(pieces)?;
             return Ok(conn.see_high_mark());
@@ -370,6 +382,20 @@ impl<S: Sink> Core<S> {
                 Err(error)
             }
         }
+    }
+
+    /// As much as the rate limits let pass goes at once.
+    fn conn_write_limited(&mut self, id: Id, pieces: &[IoSlice<'_>], was_empty: bool) -> Result<bool> {
+        let conn = self.conn(id)?;
+        conn.out.push(pieces)?;
+        if was_empty {
+            self.conn_writable(id);
+        }
+        let conn = self.conn(id)?;
+        if conn.has(flag::OVER) {
+            return Err(Error::os(-conn.reason));
+        }
+        if conn.out.is_empty() { Ok(false) } else { self.conn_queued(id, was_empty) }
     }
 
     /// Something waits to be written: what that changes.
@@ -400,7 +426,8 @@ impl<S: Sink> Core<S> {
             return Err((Error::NO_BUFFERS.because("more bytes than the connection's limit would wait"), buffer));
         }
         let was_empty = conn.out.is_empty();
-        let (fd, kind, connecting) = (conn.owned.fd(), conn.kind(), conn.has(flag::CONNECTING));
+        let (fd, kind) = (conn.owned.fd(), conn.kind());
+        let connecting = conn.has(flag::CONNECTING) || conn.is_limited();
         let written = if connecting { conn.out.push_owned(buffer) } else { conn.out.write_owned(fd, kind, buffer) };
         let sent = match written {
             Ok(sent) => sent,
@@ -419,6 +446,7 @@ impl<S: Sink> Core<S> {
             return Ok(false);
         }
         if connecting {
+            self.conn_writable_unless_connecting(id, was_empty);
             return Ok(self.conn_mut(id).is_some_and(Conn::see_high_mark));
         }
         Ok(self.conn_queued(id, was_empty).unwrap_or(false))

@@ -168,7 +168,7 @@ impl<S: Sink> Core<S> {
     }
 
     /// Takes a closed connection apart.
-    pub(in crate::event_loop) fn conn_dispose(&mut self, id: Id, mut conn: Box<Conn>) {
+    pub(in crate::event_loop) fn conn_dispose(&mut self, id: Id, mut conn: Conn) {
         while let Some(over) = conn.out.take_over() {
             if let Over::Owned(buffer) = over {
                 self.conns.buffers -= 1;

@@ -8,6 +8,7 @@ use crate::base::interest::{READ, WRITE};
 use crate::base::out_queue::Over;
 use crate::event_loop::core::{Core, Release, Slot, Told};
 use crate::event_loop::limits::{FRAMES_PER_TURN, READ_SIZE};
+use crate::event_loop::rate::Way;
 use crate::event_loop::{Event, Sink};
 use crate::io::stream::Flushed;
 use crate::sys::stream;
@@ -148,6 +149,9 @@ impl<S: Sink> Core<S> {
         if let Some((token, status)) = self.conn_next_mark(id) {
             return self.delivery(id, Event::Written { token, status });
         }
+        if let told @ Some(_) = self.conn_passed(id) {
+            return told;
+        }
         if let told @ Some(_) = self.conn_frame(id) {
             return told;
         }
@@ -218,8 +222,19 @@ impl<S: Sink> Core<S> {
             return;
         }
         let (fd, kind) = (conn.owned.fd(), conn.kind());
-        let (sent, flushed) = conn.out.flush(fd, kind);
-        conn.bytes_out += sent;
+        let limited = conn.is_limited();
+        let allowance = if limited { self.conn_allowance(id, Way::Write) } else { usize::MAX };
+        let Some(conn) = self.conn_mut(id) else { return };
+        if allowance == 0 {
+            conn.flags |= flag::BLOCKED;
+            return;
+        }
+        let (sent, flushed) = conn.out.flush(fd, kind, allowance);
+        conn.bytes_out += sent as u64;
+        if limited {
+            self.conn_spend(id, Way::Write, sent);
+        }
+        let Some(conn) = self.conn_mut(id) else { return };
         match flushed {
             Ok(Flushed::All) => {
                 conn.flags &= !flag::BLOCKED;
@@ -275,7 +290,17 @@ impl<S: Sink> Core<S> {
             self.read_buffer = buffer;
             return self.delivery(id, Event::Readable);
         }
-        let read = stream::read(conn.owned.fd(), &mut buffer);
+        let fd = conn.owned.fd();
+        let most = if conn.is_limited() { self.conn_allowance(id, Way::Read).min(READ_SIZE) } else { READ_SIZE };
+        if most == 0 {
+            self.read_buffer = buffer;
+            return None;
+        }
+        let read = if self.conn_mut(id)?.shape.takes_descriptors {
+            self.conn_read_passed(id, fd, &mut buffer[..most])
+        } else {
+            stream::read(fd, &mut buffer[..most])
+        };
         match read {
             Ok(count) if count > 0 => self.conn_received(id, buffer, count),
             other => {
@@ -318,6 +343,9 @@ impl<S: Sink> Core<S> {
 
     /// Discarded, forwarded, or cut into frames.
     fn conn_received_specially(&mut self, id: Id, buffer: Vec<u8>, count: usize) -> Step<S> {
+        if self.conn_mut(id)?.is_limited() {
+            self.conn_spend(id, Way::Read, count);
+        }
         let conn = self.conn_mut(id)?;
         if conn.has(flag::FINISHING) {
             self.read_buffer = buffer;
@@ -329,7 +357,7 @@ impl<S: Sink> Core<S> {
             return None;
         }
         let (framing, most) = (conn.shape.framing, conn.shape.max_frame);
-        let empty = conn.extra.as_ref().is_none_or(|extra| extra.held.is_empty());
+        let empty = conn.extra.as_ref().is_none_or(|extra| extra.held.is_empty() && extra.passed.is_empty());
         if empty {
             // Most often exactly one frame, or some, has arrived: those that are whole need no copy but the last.
             match framing.first(&buffer[..count], 0, most) {
