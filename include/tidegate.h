@@ -78,6 +78,9 @@ typedef uint64_t tg_loop;
 /** A poller. */
 typedef uint64_t tg_poller;
 
+/** A group of loops. */
+typedef uint64_t tg_group;
+
 /**
  * Gives back a user pointer: called exactly once for each that was accepted, on the loop's thread, after which the
  * library never touches it again. Not to be left by longjmp; a foreign exception ends the process.
@@ -1849,6 +1852,16 @@ TG_API int tg_listener_pause(tg_handle listener);
 TG_API int tg_listener_resume(tg_handle listener);
 
 /**
+ * Ends a listener in good order: accepts the connections that wait in the system's queue, then closes. Closing it at once
+ * (tg_close) would reset them. Connections that it has accepted live on in either case.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_listener_finish(tg_handle listener);
+
+/**
  * How many of the connections that it has accepted are open.
  *
  * Thread: the loop's.
@@ -1943,6 +1956,142 @@ TG_API int tg_conn_join_rate(tg_handle conn,
  * Errors: TG_ENOENT (it does not obey it), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
  */
 TG_API int tg_conn_leave_rate(tg_handle conn, tg_handle rate);
+
+/* ---- Groups of loops ------------------------------------------------------- */
+
+/**
+ * Called on the thread of one of a group's loops: at its start, before it runs (a negative result ends the whole group and
+ * is what tg_group_new returns), and when it is being stopped, to finish what would otherwise stay open.
+ */
+typedef int (*tg_group_cb)(tg_loop loop, void *user, uint32_t index);
+
+/** A group of loops. Set up with TG_GROUP_OPTIONS_INIT. */
+typedef struct tg_group_options {
+  /** The size of the structure. */
+  size_t size;
+  /** Called on each thread at its start; may be NULL. */
+  tg_group_cb on_start;
+  /** Called on each thread when the group is being stopped; may be NULL. Its result counts for nothing. */
+  tg_group_cb on_stop;
+  /** Passed to the callbacks, from all threads. */
+  void *user;
+  /** Gives user back, on the thread that frees the group; may be NULL. */
+  tg_release_cb release;
+  /** Where each loop listens (Unix sockets cannot be shared like this); NULL: nowhere. Copied. */
+  const tg_address *address;
+  /** How; its callbacks come from all threads, and its release must be NULL. Copied, with what its conn points to. */
+  const tg_listener_options *listener;
+  /** What the loops are like; NULL: the defaults. Not TG_LOOP_BATCH. Copied. */
+  const tg_loop_options *loop_options;
+  /** How many loops, each with a thread, at most 256; 0: as many as there are processors. */
+  uint32_t loops;
+  /** 0. */
+  uint32_t reserved;
+} tg_group_options;
+
+/** What the loops of a group have done, together. Times in nanoseconds. */
+typedef struct tg_group_stats {
+  /** Set by the caller to the size of the structure. */
+  size_t size;
+  /** Loops that are running. */
+  uint64_t loops;
+  /** Connections open now. */
+  uint64_t conns;
+  /** Handles open now. */
+  uint64_t handles;
+  /** Turns. */
+  uint64_t turns;
+  /** Events and posts delivered. */
+  uint64_t events;
+  /** Time spent outside the wait. */
+  int64_t busy_ns;
+  /** Time spent waiting. */
+  int64_t idle_ns;
+  /** The largest lag of a timer. */
+  int64_t max_lag_ns;
+  /** The largest share of one loop in the connections open now, in thousandths; 1,000 when there are none. */
+  uint64_t largest_share;
+} tg_group_stats;
+
+/**
+ * Makes a group: so many loops, each on a thread of its own, which listen on the same address; the system spreads the
+ * connections among them. It returns when all of them run, or with the first failure.
+ *
+ * Each loop is an ordinary one, which belongs to its thread: callbacks of its handles come there, and other threads reach it
+ * by tg_post and the like (tg_group_get_loop). It runs until the group is stopped, or something stops that loop.
+ *
+ * Thread: any.
+ * Callable from callbacks: yes.
+ * Ownership: options->user is the library's once 0 was returned, until tg_group_free.
+ * Errors: TG_EINVAL (out is NULL; more than 256 loops; a Unix address; TG_LOOP_BATCH; a release for listeners or
+ * connections; and as tg_listener_open and tg_loop_new), TG_ELIMIT, TG_ENOMEM, TG_EPANIC, -EAGAIN (no thread can be started),
+ * -EADDRINUSE, -EADDRNOTAVAIL, -EACCES, -EMFILE, -ENFILE, and what on_start returns.
+ */
+TG_API int tg_group_new(const struct tg_group_options *options,
+                        tg_group *out);
+
+/**
+ * Stops a group in good order, and returns at once: each loop stops accepting (those who wait in the system's queue are
+ * accepted first), on_stop is called on each thread, and each loop ends when nothing keeps it alive, or when timeout_ns
+ * have passed: then its connections are reset. tg_group_join waits for that. Another call can only shorten the time.
+ *
+ * Thread: any.
+ * Callable from callbacks: yes.
+ * Errors: TG_EINVAL (a time below -1; -1 is for ever), TG_ESTALE, TG_EKIND, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_group_stop(tg_group group,
+                         int64_t timeout_ns);
+
+/**
+ * Waits until every loop of a group has ended and its thread is gone.
+ *
+ * Thread: any but those of the group.
+ * Callable from callbacks: no, not of the group's loops.
+ * Errors: TG_EREENTRANT (on a thread of the group), TG_ESTALE, TG_EKIND, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_group_join(tg_group group);
+
+/**
+ * Frees a group: stops it without waiting for connections to finish, waits for its threads, and gives user back. In a forked
+ * child, where there are no threads, it only makes the id an error.
+ *
+ * Thread: any but those of the group.
+ * Callable from callbacks: no, not of the group's loops.
+ * Errors: TG_EREENTRANT (on a thread of the group), TG_ESTALE, TG_EKIND, TG_EPANIC.
+ */
+TG_API int tg_group_free(tg_group group);
+
+/**
+ * One of the loops, for tg_post and what else any thread may do.
+ *
+ * Thread: any.
+ * Callable from callbacks: yes.
+ * Ownership: out stays the caller's; the loop stays the group's and must not be freed.
+ * Errors: TG_EINVAL (out is NULL, or there are fewer loops), TG_ESTALE, TG_EKIND, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_group_get_loop(tg_group group, uint32_t index, tg_loop *out);
+
+/**
+ * The address that the loops listen on, with the port that the system has chosen.
+ *
+ * Thread: any.
+ * Callable from callbacks: yes.
+ * Ownership: out stays the caller's.
+ * Errors: TG_EINVAL (out is NULL), TG_ENOENT (the group does not listen), TG_ESTALE, TG_EKIND, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_group_get_local(tg_group group,
+                              tg_address *out);
+
+/**
+ * What the loops have done, together, as of their last turns. out->size is set by the caller (TG_GROUP_STATS_INIT).
+ *
+ * Thread: any.
+ * Callable from callbacks: yes.
+ * Ownership: out stays the caller's.
+ * Errors: TG_EINVAL (out is NULL, or its size is not set), TG_ESTALE, TG_EKIND, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_group_get_stats(tg_group group,
+                              struct tg_group_stats *out);
 
 /* ---- Batches: events as records -------------------------------------------- */
 
@@ -2321,6 +2470,8 @@ TG_API int tg_poll_once(struct tg_poll_item *items,
 #define TG_TIMER_OPTIONS_INIT { sizeof(tg_timer_options), NULL, NULL, NULL, 0, 0 }
 #define TG_CONN_OPTIONS_INIT { sizeof(tg_conn_options), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, \
                                0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+#define TG_GROUP_OPTIONS_INIT { sizeof(tg_group_options), NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0 }
+#define TG_GROUP_STATS_INIT { sizeof(tg_group_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 #define TG_RATE_OPTIONS_INIT { sizeof(tg_rate_options), NULL, NULL, 0, 0, 0, 0 }
 #define TG_CONN_TIMEOUTS_INIT { sizeof(tg_conn_timeouts), 0, 0, 0, 0, 0 }
 #define TG_CONN_STATS_INIT { sizeof(tg_conn_stats), 0, 0, 0, 0 }

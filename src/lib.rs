@@ -22,6 +22,8 @@ mod convert;
 #[macro_use]
 pub mod handle;
 
+pub mod group;
+
 pub mod address;
 pub mod asyncs;
 pub mod batch;

@@ -95,14 +95,19 @@ pub(crate) struct ListenerCallbacks {
 }
 
 /// Options that were checked, for a kind of loop.
-struct Plan {
+#[derive(Clone)]
+pub(crate) struct Plan {
     options: tg_listener_options,
     conn: tg_conn_options,
     config: ListenerConfig,
 }
 
+// SAFETY: the library only carries the pointers to the threads of a group; whether what they point to may be used there is
+// the promise of the caller of `tg_group_new`.
+unsafe impl Send for Plan {}
+
 impl Plan {
-    fn new(options: tg_listener_options, conn: tg_conn_options, batch: bool) -> Result<Plan> {
+    pub(crate) fn new(options: tg_listener_options, conn: tg_conn_options, batch: bool) -> Result<Plan> {
         let known =
             TG_UNREF | TG_LISTENER_NO_REUSE_ADDRESS | TG_LISTENER_REUSE_PORT | TG_LISTENER_V6_ONLY | TG_LISTENER_SHED;
         check_flags(options.flags, known)?;
@@ -128,7 +133,7 @@ impl Plan {
         Ok(Plan { options, conn, config })
     }
 
-    fn listen_options(&self) -> ListenOptions {
+    pub(crate) fn listen_options(&self) -> ListenOptions {
         let flag = |flag: u32| self.options.flags & flag != 0;
         ListenOptions {
             backlog: if self.options.backlog == 0 { USUAL_BACKLOG } else { self.options.backlog },
@@ -155,7 +160,7 @@ impl Plan {
         }
     }
 
-    fn open(self, loop_: tg_loop, fd: &mut Option<OwnedFd>, path: Option<BoundPath>) -> Result<tg_handle> {
+    pub(crate) fn open(self, loop_: tg_loop, fd: &mut Option<OwnedFd>, path: Option<BoundPath>) -> Result<tg_handle> {
         let referenced = self.options.flags & TG_UNREF == 0;
         let id = match &find_loop(loop_)?.either {
             Either::Callbacks(event_loop) => {
@@ -278,6 +283,19 @@ pub extern "C" fn tg_listener_resume(listener: tg_handle) -> c_int {
     guard!(tg_listener_resume(listener), {
         find_handle(listener)
             .and_then(|(found, id)| on_loop!(found, event_loop => event_loop.listener_pause(id, false)))
+    })
+}
+
+/// Ends a listener in good order: accepts the connections that wait in the system's queue, then closes. Closing it at once
+/// (tg_close) would reset them. Connections that it has accepted live on in either case.
+///
+/// Thread: the loop's.
+/// Callable from callbacks: yes.
+/// Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_listener_finish(listener: tg_handle) -> c_int {
+    guard!(tg_listener_finish(listener), {
+        find_handle(listener).and_then(|(found, id)| on_loop!(found, event_loop => event_loop.listener_finish(id)))
     })
 }
 

@@ -148,6 +148,7 @@ tg_fd = ctypes.c_size_t if sys.platform == "win32" else ctypes.c_int
 tg_handle = ctypes.c_uint64
 tg_loop = ctypes.c_uint64
 tg_poller = ctypes.c_uint64
+tg_group = ctypes.c_uint64
 tg_release_cb = ctypes.c_void_p
 tg_slow_cb = ctypes.c_void_p
 tg_io_cb = ctypes.c_void_p
@@ -167,6 +168,7 @@ tg_conn_descriptors_cb = ctypes.c_void_p
 tg_free_cb = ctypes.c_void_p
 tg_accept_cb = ctypes.c_void_p
 tg_listener_error_cb = ctypes.c_void_p
+tg_group_cb = ctypes.c_void_p
 
 
 class tg_process_stats(ctypes.Structure):
@@ -414,6 +416,40 @@ class tg_rate_options(ctypes.Structure):
     )
 
 
+class tg_group_options(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("size", ctypes.c_size_t),
+        ("on_start", tg_group_cb),
+        ("on_stop", tg_group_cb),
+        ("user", ctypes.c_void_p),
+        ("release", tg_release_cb),
+        ("address", ctypes.POINTER(tg_address)),
+        ("listener", ctypes.POINTER(tg_listener_options)),
+        ("loop_options", ctypes.POINTER(tg_loop_options)),
+        ("loops", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
+    )
+
+
+class tg_group_stats(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("size", ctypes.c_size_t),
+        ("loops", ctypes.c_uint64),
+        ("conns", ctypes.c_uint64),
+        ("handles", ctypes.c_uint64),
+        ("turns", ctypes.c_uint64),
+        ("events", ctypes.c_uint64),
+        ("busy_ns", ctypes.c_int64),
+        ("idle_ns", ctypes.c_int64),
+        ("max_lag_ns", ctypes.c_int64),
+        ("largest_share", ctypes.c_uint64),
+    )
+
+
 class tg_record(ctypes.Structure):
     """The struct of this name."""
 
@@ -653,6 +689,7 @@ PROTOTYPES: dict[str, tuple[Any | None, tuple[Any, ...]]] = {
     ),
     "tg_listener_pause": (ctypes.c_int, (tg_handle,)),
     "tg_listener_resume": (ctypes.c_int, (tg_handle,)),
+    "tg_listener_finish": (ctypes.c_int, (tg_handle,)),
     "tg_listener_get_conns": (ctypes.c_int, (tg_handle, ctypes.POINTER(ctypes.c_uint32))),
     "tg_listener_get_local": (ctypes.c_int, (tg_handle, ctypes.POINTER(tg_address))),
     "tg_listener_get_fd": (ctypes.c_int, (tg_handle, ctypes.POINTER(tg_fd))),
@@ -660,6 +697,13 @@ PROTOTYPES: dict[str, tuple[Any | None, tuple[Any, ...]]] = {
     "tg_rate_set_limits": (ctypes.c_int, (tg_handle, ctypes.POINTER(tg_rate_options))),
     "tg_conn_join_rate": (ctypes.c_int, (tg_handle, tg_handle)),
     "tg_conn_leave_rate": (ctypes.c_int, (tg_handle, tg_handle)),
+    "tg_group_new": (ctypes.c_int, (ctypes.POINTER(tg_group_options), ctypes.POINTER(tg_group))),
+    "tg_group_stop": (ctypes.c_int, (tg_group, ctypes.c_int64)),
+    "tg_group_join": (ctypes.c_int, (tg_group,)),
+    "tg_group_free": (ctypes.c_int, (tg_group,)),
+    "tg_group_get_loop": (ctypes.c_int, (tg_group, ctypes.c_uint32, ctypes.POINTER(tg_loop))),
+    "tg_group_get_local": (ctypes.c_int, (tg_group, ctypes.POINTER(tg_address))),
+    "tg_group_get_stats": (ctypes.c_int, (tg_group, ctypes.POINTER(tg_group_stats))),
     "tg_batch_get": (ctypes.c_int, (tg_loop, ctypes.POINTER(ctypes.POINTER(tg_batch)))),
     "tg_batch_turn": (ctypes.c_int, (tg_loop,)),
     "tg_poller_new": (ctypes.c_int, (ctypes.POINTER(tg_poller_options), ctypes.POINTER(tg_poller))),

@@ -119,6 +119,14 @@ impl<S: Sink> EventLoop<S> {
         Ok(core.table.len())
     }
 
+    /// How many connections are open.
+    ///
+    /// # Errors
+    /// [`Error::FORKED`](crate::Error::FORKED), [`Error::PANIC`](crate::Error::PANIC).
+    pub fn open_conns(&self) -> Result<usize> {
+        Ok(self.core()?.conns.count)
+    }
+
     /// One line a handle: id, kind, what it watches, whether it is active and referenced.
     ///
     /// # Errors

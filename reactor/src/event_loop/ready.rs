@@ -65,6 +65,11 @@ impl<S: Sink> Core<S> {
                     return told;
                 }
             }
+            if !self.turn.finishing.is_empty() {
+                if let told @ Some(_) = self.next_finishing() {
+                    return told;
+                }
+            }
             while let Some((id, bits)) = self.turn.tell.get(self.turn.next_tell).copied() {
                 self.turn.next_tell += 1;
                 if let Some(told) = self.tell_io(id, bits) {

@@ -55,6 +55,8 @@ pub(super) struct Turn<S: Sink> {
     pub(super) current: Option<Current>,
     /// The listener whose connections are being accepted, and how many more may be.
     pub(super) accepting: Option<(Id, u32)>,
+    /// Listeners that close when nobody waits.
+    pub(super) finishing: Vec<Id>,
     wall_now_ns: i64,
     /// When the last wait ended, while a run goes on.
     busy_since_ns: Option<i64>,
@@ -95,6 +97,7 @@ impl<S: Sink> Turn<S> {
             next_conn: 0,
             current: None,
             accepting: None,
+            finishing: Vec::new(),
             wall_now_ns: 0,
             busy_since_ns: None,
             woken: false,

@@ -26,7 +26,7 @@ pub(super) struct Conns {
     pub(super) listed: Vec<Id>,
     /// Have read or written since the last reading of the clock.
     touched: Vec<Id>,
-    count: usize,
+    pub(super) count: usize,
     /// Buffers of the program's that wait in them.
     pub(super) buffers: usize,
 }
