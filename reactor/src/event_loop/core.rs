@@ -6,7 +6,7 @@ use super::conn::{Conn, Conns};
 use super::jobs::{JobSlot, Jobs, Outcome};
 use super::limits::{MIN_WORK_THREADS, RESOLVE_THREADS};
 use super::listener::Listener;
-use super::owned::OwnedSet;
+use crate::event_loop::owned::OwnedSet;
 use super::rate::Rate;
 use super::stats::Stats;
 use super::turn::Turn;
