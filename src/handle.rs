@@ -32,6 +32,9 @@ pub const TG_KIND_CONN: u32 = 16;
 /// Kind of handle: a rate limit.
 pub const TG_KIND_RATE: u32 = 17;
 
+/// Kind of handle: a look-up of names.
+pub const TG_KIND_RESOLVE: u32 = 9;
+
 /// Flag of `tg_handle_info`: something can still come of it (armed, started, with interest).
 pub const TG_INFO_ACTIVE: u32 = 0x1;
 /// Flag of `tg_handle_info`: it keeps the loop alive while it is active.
@@ -259,6 +262,7 @@ fn kind(kind: Kind) -> u32 {
         Kind::Listener => TG_KIND_LISTENER,
         Kind::Conn => TG_KIND_CONN,
         Kind::Rate => TG_KIND_RATE,
+        Kind::Job(JobKind::Resolve) => TG_KIND_RESOLVE,
     }
 }
 

@@ -38,6 +38,7 @@ pub mod io;
 pub mod listener;
 pub mod poller;
 pub mod rate;
+pub mod resolve;
 pub mod signal;
 pub mod timer;
 pub mod types;

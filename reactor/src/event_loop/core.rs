@@ -3,10 +3,10 @@
 use super::asyncs::{self, Asyncs};
 use super::clock::Clock;
 use super::conn::{Conn, Conns};
+use super::connect_name::Connecting;
 use super::jobs::{JobSlot, Jobs, Outcome};
 use super::limits::{MIN_WORK_THREADS, RESOLVE_THREADS};
 use super::listener::Listener;
-use crate::event_loop::owned::OwnedSet;
 use super::rate::Rate;
 use super::stats::Stats;
 use super::turn::Turn;
@@ -17,6 +17,7 @@ use crate::base::id::Id;
 use crate::base::out_queue::Buffer;
 use crate::base::table::Table;
 use crate::base::timers::{TimerKey, Timers};
+use crate::event_loop::owned::OwnedSet;
 use crate::io::descriptors::Descriptors;
 use crate::sys::clock::WallWatch;
 use crate::sys::poller::{Poller, Waker};
@@ -59,6 +60,7 @@ pub(super) enum Slot {
     Listener(Box<Listener>),
     Conn(Box<Conn>),
     Rate(Box<Rate>),
+    Connecting(Box<Connecting>),
     /// Reserved while its parts are being made.
     Opening,
 }
@@ -296,6 +298,7 @@ impl<S: Sink> Core<S> {
             }
             Slot::Listener(listener) => self.listener_dispose(id, *listener),
             Slot::Conn(conn) => self.conn_dispose(id, *conn),
+            Slot::Connecting(connecting) => self.connect_dispose(id, *connecting),
             Slot::Rate(rate) => self.rate_dispose(*rate),
             Slot::Opening => {}
         }

@@ -152,6 +152,7 @@ impl<S: Sink> EventLoop<S> {
                 Kind::Listener => format!("listener fd {}", info.value),
                 Kind::Rate => "rate".to_owned(),
                 Kind::Conn => format!("conn fd {} interest {:#x}", info.value, info.interest),
+                Kind::Job(JobKind::Resolve) => "resolve".to_owned(),
             };
             // Writing into memory does not fail; another writer may, and then has what it took.
             let _ = writeln!(out, "{id:?} {subject}, {active}{referenced}");
@@ -170,6 +171,7 @@ fn describe<U>(entry: &Entry<U>) -> HandleInfo {
         Slot::Job(job) => (Kind::Job(job.kind), 0, 0),
         Slot::Listener(listener) => (Kind::Listener, i64::from(listener.owned.fd()), listener.owned.interest()),
         Slot::Rate(_) => (Kind::Rate, 0, 0),
+        Slot::Connecting(_) => (Kind::Conn, -1, 0),
         Slot::Conn(conn) => (Kind::Conn, i64::from(conn.owned.fd()), conn.owned.interest()),
     };
     HandleInfo { kind, active: entry.active, referenced: entry.referenced, value, interest }

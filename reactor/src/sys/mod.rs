@@ -19,6 +19,7 @@
 //! | [`stream`] | read, write, accept, connect, copy files to streams; never SIGPIPE |
 //! | [`tty`] | terminals: mode and size; opening one anew |
 //! | [`bound`] | listening sockets, and the files of Unix sockets |
+//! | [`resolve`] | look up hosts and the names of addresses, which blocks |
 //! | [`annotate`] | tells helgrind about our synchronisation (test builds only) |
 //!
 //! Nothing else of this folder is visible above it.
@@ -35,6 +36,7 @@ pub mod poll_once;
 pub mod poller;
 pub mod pool;
 pub mod port;
+pub mod resolve;
 pub mod signal;
 pub mod socket;
 pub mod stream;

@@ -36,6 +36,7 @@ impl<S: Sink> Core<S> {
     pub(in crate::event_loop) fn conn(&mut self, id: Id) -> Result<&mut Conn> {
         match &mut self.entry(id)?.slot {
             Slot::Conn(conn) => Ok(conn),
+            Slot::Connecting(_) => Err(Error::os(libc::ENOTCONN)),
             _ => Err(Error::KIND),
         }
     }
@@ -91,6 +92,8 @@ impl<S: Sink> Core<S> {
             if let Some(conn) = self.conn_mut(id) {
                 conn.flags &= !flag::LISTED;
                 self.turn.current = Some(Current::of(id));
+            } else if let told @ Some(_) = self.connect_tell(id) {
+                return told;
             }
         }
     }
