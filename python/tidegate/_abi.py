@@ -48,6 +48,7 @@ TG_KIND_WORK = 8
 TG_KIND_LISTENER = 0xf
 TG_KIND_CONN = 0x10
 TG_KIND_RATE = 0x11
+TG_KIND_RESOLVE = 9
 TG_INFO_ACTIVE = 1
 TG_INFO_REF = 2
 TG_READ = 1
@@ -103,6 +104,7 @@ TG_RECORD_CONN_TIMEOUT = 0x17
 TG_RECORD_CONN_WRITTEN = 0x18
 TG_RECORD_CONN_CLOSE = 0x19
 TG_RECORD_CONN_DESCRIPTORS = 0x1a
+TG_RECORD_RESOLVED = 0xa
 TG_SUBMIT_CLOSE = 1
 TG_SUBMIT_IO_INTEREST = 2
 TG_SUBMIT_TIMER_START = 3
@@ -118,6 +120,10 @@ TG_POLLER_NATIVE = 4
 TG_POLL_INTERRUPTIBLE = 1
 TG_POLL_NATIVE = 2
 TG_INVALID = 0x20
+TG_RESOLVE_PASSIVE = 0x10
+TG_RESOLVE_NUMERIC_HOST = 0x20
+TG_RESOLVE_NUMERIC = 0x40
+TG_RESOLVE_NAME_REQUIRED = 0x80
 
 #: Every error code of ours and its name.
 ERRORS: dict[int, str] = {
@@ -169,6 +175,8 @@ tg_free_cb = ctypes.c_void_p
 tg_accept_cb = ctypes.c_void_p
 tg_listener_error_cb = ctypes.c_void_p
 tg_group_cb = ctypes.c_void_p
+tg_resolve_cb = ctypes.c_void_p
+tg_resolve_name_cb = ctypes.c_void_p
 
 
 class tg_process_stats(ctypes.Structure):
@@ -528,6 +536,32 @@ class tg_poll_item(ctypes.Structure):
     )
 
 
+class tg_resolve_options(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("size", ctypes.c_size_t),
+        ("callback", tg_resolve_cb),
+        ("user", ctypes.c_void_p),
+        ("release", tg_release_cb),
+        ("flags", ctypes.c_uint32),
+        ("family", ctypes.c_uint32),
+    )
+
+
+class tg_resolve_name_options(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("size", ctypes.c_size_t),
+        ("callback", tg_resolve_name_cb),
+        ("user", ctypes.c_void_p),
+        ("release", tg_release_cb),
+        ("flags", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
+    )
+
+
 PROTOTYPES: dict[str, tuple[Any | None, tuple[Any, ...]]] = {
     "tg_err_name": (ctypes.c_char_p, (ctypes.c_int,)),
     "tg_strerror": (ctypes.c_char_p, (ctypes.c_int,)),
@@ -630,6 +664,16 @@ PROTOTYPES: dict[str, tuple[Any | None, tuple[Any, ...]]] = {
             ctypes.POINTER(tg_handle),
         ),
     ),
+    "tg_conn_connect_name": (
+        ctypes.c_int,
+        (
+            tg_loop,
+            ctypes.c_char_p,
+            ctypes.c_char_p,
+            ctypes.POINTER(tg_conn_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
     "tg_conn_write": (ctypes.c_int, (tg_handle, ctypes.c_void_p, ctypes.c_size_t)),
     "tg_conn_writev": (ctypes.c_int, (tg_handle, ctypes.POINTER(tg_buffer), ctypes.c_size_t)),
     "tg_conn_write_owned": (ctypes.c_int, (tg_handle, ctypes.c_void_p, ctypes.c_size_t, tg_free_cb, ctypes.c_void_p)),
@@ -716,4 +760,23 @@ PROTOTYPES: dict[str, tuple[Any | None, tuple[Any, ...]]] = {
     "tg_poller_get_fd": (ctypes.c_int, (tg_poller, ctypes.POINTER(tg_fd))),
     "tg_poller_get_waits": (ctypes.c_int, (tg_poller, ctypes.POINTER(ctypes.c_uint64))),
     "tg_poll_once": (ctypes.c_int, (ctypes.POINTER(tg_poll_item), ctypes.c_size_t, ctypes.c_int64, ctypes.c_uint32)),
+    "tg_resolve_open": (
+        ctypes.c_int,
+        (
+            tg_loop,
+            ctypes.c_char_p,
+            ctypes.c_char_p,
+            ctypes.POINTER(tg_resolve_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_resolve_name_open": (
+        ctypes.c_int,
+        (
+            tg_loop,
+            ctypes.POINTER(tg_address),
+            ctypes.POINTER(tg_resolve_name_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
 }
