@@ -114,11 +114,11 @@ static void loops_share_a_port_and_add_up(void)
     }
     /* Each loop counts at the end of its turn, which the answer above does not wait for. */
     do CHECK_CODE(tg_group_get_stats(group, &stats), 0);
-    while (stats.conns != 64);
+    while (stats.conns != 64 || stats.events < 128);
     CHECK_EQ(stats.loops, LOOPS);
     CHECK_EQ(atomic_load(&it.accepted), 64);
     CHECK(stats.largest_share < 1000);
-    CHECK(stats.events >= 128 && stats.turns > 0);
+    CHECK(stats.turns > 0);
     for (int i = 0; i < 64; i++) close(fds[i]);
     CHECK_CODE(tg_group_free(group), 0);
     CHECK_EQ(atomic_load(&it.released), 1);
