@@ -17,6 +17,7 @@
 //! | [`signal`] | subscribe a loop to a signal, count deliveries |
 //! | [`socket`] | make and name sockets; addresses as the system has them |
 //! | [`stream`] | read, write, accept, connect, copy files to streams; never SIGPIPE |
+//! | [`splice`] | move bytes from stream to stream inside the kernel |
 //! | [`tty`] | terminals: mode and size; opening one anew |
 //! | [`bound`] | listening sockets, and the files of Unix sockets |
 //! | [`resolve`] | look up hosts and the names of addresses, which blocks |
@@ -39,6 +40,7 @@ pub mod port;
 pub mod resolve;
 pub mod signal;
 pub mod socket;
+pub mod splice;
 pub mod stream;
 pub mod thread;
 pub mod tty;

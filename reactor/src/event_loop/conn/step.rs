@@ -293,6 +293,11 @@ impl<S: Sink> Core<S> {
             self.read_buffer = buffer;
             return self.delivery(id, Event::Readable);
         }
+        if let Some(to) = conn.bulk_to() {
+            self.read_buffer = buffer;
+            self.conn_move(id, to);
+            return None;
+        }
         let fd = conn.owned.fd();
         let most = if conn.is_limited() { self.conn_allowance(id, Way::Read).min(READ_SIZE) } else { READ_SIZE };
         if most == 0 {
