@@ -50,6 +50,9 @@ mod header {
         ("batch.rs", "Batches: events as records"),
         ("poller.rs", "The poller"),
         ("poller/once.rs", "Waiting once"),
+        ("file.rs", "Files"),
+        ("file/operations.rs", "Operations on open files"),
+        ("file/path.rs", "Operations on names of files"),
     ];
 
     const HEADER: &str = "include/tidegate.h";
@@ -95,7 +98,7 @@ mod header {
         let mut builder = cbindgen::Builder::new().with_config(config).with_src(Path::new("src").join(file));
         if file == "types.rs" {
             // Nothing in this chapter uses them, and they would be left out.
-            for name in ["tg_fd", "tg_handle", "tg_loop", "tg_poller", "tg_release_cb"] {
+            for name in ["tg_fd", "tg_handle", "tg_loop", "tg_poller", "tg_release_cb", "tg_buffer", "tg_free_cb"] {
                 builder = builder.include_item(name);
             }
         }

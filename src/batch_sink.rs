@@ -5,6 +5,7 @@
 
 use crate::batch::{self, tg_batch, tg_record, tg_submission};
 use crate::callbacks::{Post, status_and_value};
+use crate::file::results;
 use std::cell::Cell;
 use tidegate_reactor::{Error, Event, EventLoop, Id, Result, Sink};
 
@@ -222,7 +223,7 @@ impl Sink for Batch {
         LARGEST_CARRY
     }
 
-    fn deliver(&self, _event_loop: &EventLoop<Self>, id: Id, user: &u64, event: Event<'_>) {
+    fn deliver(&self, event_loop: &EventLoop<Self>, id: Id, user: &u64, event: Event<'_>) {
         crate::inject::panic_if_asked("dispatch");
         let (kind, bits, value) = match event {
             Event::Io { ready, status } => (batch::TG_RECORD_IO, ready, i64::from(status)),
@@ -232,6 +233,10 @@ impl Sink for Batch {
             }
             Event::Async => (batch::TG_RECORD_ASYNC, 0, 0),
             Event::Hook(kind) => (batch::TG_RECORD_HOOK, crate::handle::hook_kind(kind), 0),
+            Event::Done(outcome) if results::is_file(event_loop, id) => {
+                let (bits, value) = results::record(outcome, self);
+                (batch::TG_RECORD_FILE, bits, value)
+            }
             Event::Done(outcome) => {
                 let (status, value) = status_and_value(outcome);
                 (batch::TG_RECORD_DONE, status as u32, value)

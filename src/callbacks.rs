@@ -2,6 +2,8 @@
 
 use crate::asyncs::{tg_async_cb, tg_post_cb};
 use crate::event_loop::tg_slow_cb;
+use crate::file::results::{self, Owned};
+use crate::file::tg_file_cb;
 use crate::hooks::tg_hook_cb;
 use crate::inject;
 use crate::io::tg_io_cb;
@@ -10,6 +12,7 @@ use crate::timer::tg_timer_cb;
 use crate::types::tg_release_cb;
 use crate::work::tg_work_cb;
 use std::ffi::{c_int, c_void};
+use std::ptr::null;
 use tidegate_reactor::{Event, EventLoop, Id, Outcome, Sink};
 
 /// See the module.
@@ -25,6 +28,8 @@ pub(crate) enum Callback {
     Hook(tg_hook_cb),
     Work(tg_work_cb),
     Slow(tg_slow_cb),
+    File(tg_file_cb),
+    FileOwned(*const Owned),
 }
 
 /// What a handle carries: whom to call, with what, and how to give it back.
@@ -64,6 +69,8 @@ pub(crate) fn status_and_value(outcome: &Outcome) -> (c_int, i64) {
     match outcome {
         Outcome::Failed(error) => (error.code(), 0),
         Outcome::Work(result) => (0, *result),
+        // These have an event of their own.
+        Outcome::Opened(_) | Outcome::File(_) => (0, 0),
     }
 }
 
@@ -86,6 +93,16 @@ impl Sink for Callbacks {
                     let (status, result) = status_and_value(outcome);
                     call(id, data, status, result);
                 }
+                (Callback::File(Some(call)), Event::Done(outcome)) => {
+                    results::tell(outcome, null(), |result| call(id, data, result));
+                }
+                (Callback::FileOwned(owned), Event::Done(outcome)) => {
+                    // It lives until the handle is released.
+                    let owned = &*owned;
+                    if let Some(call) = owned.callback {
+                        results::tell(outcome, owned.shown(outcome), |result| call(id, data, result));
+                    }
+                }
                 _ => {}
             }
         }
@@ -99,7 +116,12 @@ impl Sink for Callbacks {
         }
     }
 
-    fn released(&self, _id: Id, user: User) {
+    fn released(&self, id: Id, user: User) {
+        // Without an id it is a user that was replaced, and the handle still has the memory.
+        if let (Callback::FileOwned(owned), true) = (user.callback, id != Id::NONE) {
+            // SAFETY: made by Box::into_raw when the handle was opened, and a handle is released once.
+            unsafe { Box::from_raw(owned.cast_mut()) }.give_back(user.user);
+        }
         give_back(user.release, user.user);
     }
 

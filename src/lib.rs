@@ -29,6 +29,7 @@ mod batch_sink;
 mod callbacks;
 pub mod error;
 pub mod event_loop;
+pub mod file;
 pub mod hooks;
 mod inject;
 pub mod io;

@@ -45,6 +45,8 @@ TG_KIND_PREPARE = 5
 TG_KIND_CHECK = 6
 TG_KIND_IDLE = 7
 TG_KIND_WORK = 8
+TG_KIND_FILE = 0xa
+TG_KIND_FILE_OP = 0xb
 TG_INFO_ACTIVE = 1
 TG_INFO_REF = 2
 TG_READ = 1
@@ -69,6 +71,7 @@ TG_RECORD_POST = 6
 TG_RECORD_CLOSED = 7
 TG_RECORD_FAILED = 8
 TG_RECORD_DONE = 9
+TG_RECORD_FILE = 0xb
 TG_SUBMIT_CLOSE = 1
 TG_SUBMIT_IO_INTEREST = 2
 TG_SUBMIT_TIMER_START = 3
@@ -84,6 +87,23 @@ TG_POLLER_NATIVE = 4
 TG_POLL_INTERRUPTIBLE = 1
 TG_POLL_NATIVE = 2
 TG_INVALID = 0x20
+TG_FILE_READ = 1
+TG_FILE_WRITE = 2
+TG_FILE_CREATE = 4
+TG_FILE_EXCLUSIVE = 8
+TG_FILE_TRUNCATE = 0x10
+TG_FILE_APPEND = 0x20
+TG_FILE_DIRECTORY = 0x40
+TG_FILE_NO_FOLLOW = 0x80
+TG_FILE_DATA_ONLY = 0x100
+TG_TYPE_UNKNOWN = 0
+TG_TYPE_REGULAR = 1
+TG_TYPE_DIRECTORY = 2
+TG_TYPE_LINK = 3
+TG_TYPE_FIFO = 4
+TG_TYPE_SOCKET = 5
+TG_TYPE_CHARACTER = 6
+TG_TYPE_BLOCK = 7
 
 #: Every error code of ours and its name.
 ERRORS: dict[int, str] = {
@@ -115,6 +135,7 @@ tg_handle = ctypes.c_uint64
 tg_loop = ctypes.c_uint64
 tg_poller = ctypes.c_uint64
 tg_release_cb = ctypes.c_void_p
+tg_free_cb = ctypes.c_void_p
 tg_slow_cb = ctypes.c_void_p
 tg_io_cb = ctypes.c_void_p
 tg_timer_cb = ctypes.c_void_p
@@ -124,6 +145,16 @@ tg_async_cb = ctypes.c_void_p
 tg_hook_cb = ctypes.c_void_p
 tg_work_fn = ctypes.c_void_p
 tg_work_cb = ctypes.c_void_p
+tg_file_cb = ctypes.c_void_p
+
+
+class tg_buffer(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("data", ctypes.c_void_p),
+        ("length", ctypes.c_size_t),
+    )
 
 
 class tg_process_stats(ctypes.Structure):
@@ -354,6 +385,64 @@ class tg_poll_item(ctypes.Structure):
     )
 
 
+class tg_file_entry(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("name_length", ctypes.c_uint32),
+        ("file_type", ctypes.c_uint32),
+    )
+
+
+class tg_file_info(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("size", ctypes.c_size_t),
+        ("file_size", ctypes.c_uint64),
+        ("blocks", ctypes.c_uint64),
+        ("block_size", ctypes.c_uint64),
+        ("inode", ctypes.c_uint64),
+        ("device", ctypes.c_uint64),
+        ("links", ctypes.c_uint64),
+        ("accessed_ns", ctypes.c_int64),
+        ("modified_ns", ctypes.c_int64),
+        ("changed_ns", ctypes.c_int64),
+        ("file_type", ctypes.c_uint32),
+        ("mode", ctypes.c_uint32),
+        ("uid", ctypes.c_uint32),
+        ("gid", ctypes.c_uint32),
+    )
+
+
+class tg_file_result(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("size", ctypes.c_size_t),
+        ("value", ctypes.c_int64),
+        ("data", ctypes.c_void_p),
+        ("entries", ctypes.POINTER(tg_file_entry)),
+        ("info", ctypes.POINTER(tg_file_info)),
+        ("status", ctypes.c_int),
+        ("reserved", ctypes.c_uint32),
+    )
+
+
+class tg_file_options(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("size", ctypes.c_size_t),
+        ("callback", tg_file_cb),
+        ("user", ctypes.c_void_p),
+        ("release", tg_release_cb),
+        ("flags", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
+    )
+
+
 PROTOTYPES: dict[str, tuple[Any | None, tuple[Any, ...]]] = {
     "tg_err_name": (ctypes.c_char_p, (ctypes.c_int,)),
     "tg_strerror": (ctypes.c_char_p, (ctypes.c_int,)),
@@ -458,4 +547,172 @@ PROTOTYPES: dict[str, tuple[Any | None, tuple[Any, ...]]] = {
     "tg_poller_get_fd": (ctypes.c_int, (tg_poller, ctypes.POINTER(tg_fd))),
     "tg_poller_get_waits": (ctypes.c_int, (tg_poller, ctypes.POINTER(ctypes.c_uint64))),
     "tg_poll_once": (ctypes.c_int, (ctypes.POINTER(tg_poll_item), ctypes.c_size_t, ctypes.c_int64, ctypes.c_uint32)),
+    "tg_file_open": (
+        ctypes.c_int,
+        (
+            tg_loop,
+            ctypes.c_char_p,
+            ctypes.c_uint32,
+            ctypes.c_uint32,
+            ctypes.POINTER(tg_file_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_file_adopt": (ctypes.c_int, (tg_loop, tg_fd, ctypes.POINTER(tg_file_options), ctypes.POINTER(tg_handle))),
+    "tg_file_get_fd": (ctypes.c_int, (tg_handle, ctypes.POINTER(tg_fd))),
+    "tg_file_read": (
+        ctypes.c_int,
+        (
+            tg_handle,
+            ctypes.c_int64,
+            ctypes.c_size_t,
+            ctypes.POINTER(tg_file_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_file_read_into": (
+        ctypes.c_int,
+        (
+            tg_handle,
+            ctypes.c_int64,
+            ctypes.c_void_p,
+            ctypes.c_size_t,
+            tg_free_cb,
+            ctypes.POINTER(tg_file_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_file_write": (
+        ctypes.c_int,
+        (
+            tg_handle,
+            ctypes.c_int64,
+            ctypes.c_void_p,
+            ctypes.c_size_t,
+            ctypes.POINTER(tg_file_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_file_writev": (
+        ctypes.c_int,
+        (
+            tg_handle,
+            ctypes.c_int64,
+            ctypes.POINTER(tg_buffer),
+            ctypes.c_size_t,
+            ctypes.POINTER(tg_file_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_file_write_owned": (
+        ctypes.c_int,
+        (
+            tg_handle,
+            ctypes.c_int64,
+            ctypes.c_void_p,
+            ctypes.c_size_t,
+            tg_free_cb,
+            ctypes.POINTER(tg_file_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_file_sync": (
+        ctypes.c_int,
+        (
+            tg_handle,
+            ctypes.c_uint32,
+            ctypes.POINTER(tg_file_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_file_stat": (ctypes.c_int, (tg_handle, ctypes.POINTER(tg_file_options), ctypes.POINTER(tg_handle))),
+    "tg_file_truncate": (
+        ctypes.c_int,
+        (
+            tg_handle,
+            ctypes.c_int64,
+            ctypes.POINTER(tg_file_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_file_copy": (
+        ctypes.c_int,
+        (
+            tg_handle,
+            tg_handle,
+            ctypes.c_int64,
+            ctypes.c_int64,
+            ctypes.c_uint64,
+            ctypes.POINTER(tg_file_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_path_stat": (
+        ctypes.c_int,
+        (
+            tg_loop,
+            ctypes.c_char_p,
+            ctypes.c_uint32,
+            ctypes.POINTER(tg_file_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_path_rename": (
+        ctypes.c_int,
+        (
+            tg_loop,
+            ctypes.c_char_p,
+            ctypes.c_char_p,
+            ctypes.POINTER(tg_file_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_path_unlink": (
+        ctypes.c_int,
+        (
+            tg_loop,
+            ctypes.c_char_p,
+            ctypes.POINTER(tg_file_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_path_mkdir": (
+        ctypes.c_int,
+        (
+            tg_loop,
+            ctypes.c_char_p,
+            ctypes.c_uint32,
+            ctypes.POINTER(tg_file_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_path_rmdir": (
+        ctypes.c_int,
+        (
+            tg_loop,
+            ctypes.c_char_p,
+            ctypes.POINTER(tg_file_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_path_list": (
+        ctypes.c_int,
+        (
+            tg_loop,
+            ctypes.c_char_p,
+            ctypes.POINTER(tg_file_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_path_copy": (
+        ctypes.c_int,
+        (
+            tg_loop,
+            ctypes.c_char_p,
+            ctypes.c_char_p,
+            ctypes.c_uint32,
+            ctypes.POINTER(tg_file_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
 }

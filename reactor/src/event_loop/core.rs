@@ -2,6 +2,7 @@
 
 use super::asyncs::{self, Asyncs};
 use super::clock::Clock;
+use super::file::FileSlot;
 use super::jobs::{JobSlot, Jobs, Outcome};
 use super::limits::{MIN_WORK_THREADS, RESOLVE_THREADS};
 use super::owned::OwnedSet;
@@ -50,6 +51,7 @@ pub(super) enum Slot {
     Async,
     Hook(HookKind),
     Job(JobSlot),
+    File(FileSlot),
     /// Reserved while its parts are being made.
     Opening,
 }
@@ -253,6 +255,10 @@ impl<S: Sink> Core<S> {
             Slot::Hook(kind) => self.hooks[kind as usize].retain(|other| *other != id),
             Slot::Job(job) => {
                 self.job_close(id, job, entry.user);
+                return Ok(());
+            }
+            Slot::File(file) => {
+                self.file_close(id, file, entry.user);
                 return Ok(());
             }
             Slot::Opening => {}

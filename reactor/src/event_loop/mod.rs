@@ -11,6 +11,7 @@ pub mod clock;
 pub mod closures;
 mod core;
 mod dispatch;
+mod file;
 mod fork;
 mod handles;
 mod hooks;

@@ -3,4 +3,5 @@
 #![forbid(unsafe_code)]
 
 pub mod descriptors;
+pub mod file;
 pub mod poller;

@@ -16,12 +16,15 @@
 //! | [`poll_once`] | wait for a set of descriptors once, without registering anything |
 //! | [`signal`] | subscribe a loop to a signal, count deliveries |
 //! | [`socket`] | make and name sockets; addresses as the system has them |
+//! | [`file`] | open, read, write, stat, copy: what waits for the disk |
+//! | [`shared_file::SharedFile`] | an open file that operations on other threads share |
 //! | [`annotate`] | tells helgrind about our synchronisation (test builds only) |
 //!
 //! Nothing else of this folder is visible above it.
 
 pub mod annotate;
 pub mod clock;
+pub mod file;
 pub mod fork;
 pub mod lock;
 #[cfg(target_os = "linux")]
@@ -31,6 +34,7 @@ pub mod poll_once;
 pub mod poller;
 pub mod pool;
 pub mod port;
+pub mod shared_file;
 pub mod signal;
 pub mod socket;
 pub mod thread;
