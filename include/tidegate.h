@@ -87,6 +87,20 @@ typedef uint64_t tg_group;
  */
 typedef void (*tg_release_cb)(void *user);
 
+/** A piece of memory. */
+typedef struct tg_buffer {
+  /** Where it begins; may be NULL when it has no bytes. */
+  const void *data;
+  /** How many bytes it has. */
+  size_t length;
+} tg_buffer;
+
+/**
+ * Gives back memory that was lent to an operation, with how that has ended: called exactly once, on the loop's thread,
+ * before user is released. Not to be left by longjmp; a foreign exception ends the process.
+ */
+typedef void (*tg_free_cb)(void *data, size_t length, void *user, int status);
+
 /* ---- Errors ---------------------------------------------------------------- */
 
 /** An argument is missing, out of range, or has unknown flags. */
@@ -555,6 +569,12 @@ TG_API int tg_loop_dump(tg_loop loop,
 /** Kind of handle: a look-up of names. */
 #define TG_KIND_RESOLVE 9u
 
+/** Kind of handle: a file. */
+#define TG_KIND_FILE 10u
+
+/** Kind of handle: an operation on files. */
+#define TG_KIND_FILE_OP 11u
+
 /** Flag of tg_handle_info: something can still come of it (armed, started, with interest). */
 #define TG_INFO_ACTIVE 1u
 
@@ -571,7 +591,7 @@ typedef struct tg_handle_info {
   uint32_t kind;
   /** TG_INFO_… */
   uint32_t flags;
-  /** The descriptor, the signal's number, or the timer's deadline on its clock in nanoseconds (-1: stopped); else 0. */
+  /** The descriptor (-1: a file that is not open yet), the signal's number, or the timer's deadline on its clock in nanoseconds (-1: stopped); else 0. */
   int64_t value;
   /** What an I/O watcher waits for; else 0. */
   uint32_t interest;
@@ -581,7 +601,7 @@ typedef struct tg_handle_info {
 
 /**
  * Closes a handle of any kind. Its id is dead when this returns, no further callback of it comes, and its descriptor, if
- * it has one, has left the poller (it stays open: it is the caller's). Its user is released at the end of the turn, or
+ * it has one, has left the poller (it stays open if it is the caller's). Its user is released at the end of the turn, or
  * of the next one when none is going on.
  *
  * Thread: the loop's.
@@ -1436,20 +1456,6 @@ TG_API int tg_conn_connect_name(tg_loop loop,
 
 /* ---- Connections: writing -------------------------------------------------- */
 
-/** A piece of memory to be written. */
-typedef struct tg_buffer {
-  /** Where it begins; may be NULL when there is nothing. */
-  const void *data;
-  /** How many bytes it has. */
-  size_t length;
-} tg_buffer;
-
-/**
- * Gives back what tg_conn_write_owned has taken: called exactly once, on the loop's thread, at the end of a turn. status: 0
- * when all of it was passed to the system; TG_ECANCELED when the connection was closed before; else why it was over.
- */
-typedef void (*tg_free_cb)(void *data, size_t length, void *argument, int status);
-
 /**
  * Writes bytes: what the system takes goes out at once, the rest when it takes more. Everything is accepted or nothing is;
  * what was accepted arrives in order, or on_close says that it may not have.
@@ -1475,7 +1481,7 @@ TG_API int tg_conn_write(tg_handle conn,
  * Returns: 0, or 1 when more than the high watermark waits now.
  * Errors: TG_EINVAL (a NULL; more than 1,024 pieces), and as tg_conn_write.
  */
-TG_API int tg_conn_writev(tg_handle conn, const struct tg_buffer *buffers, size_t count);
+TG_API int tg_conn_writev(tg_handle conn, const tg_buffer *buffers, size_t count);
 
 /**
  * Writes bytes without copying them: the memory is the library's until free gives it back. With a NULL free it must stay
@@ -2144,6 +2150,16 @@ TG_API int tg_group_get_stats(tg_group group,
 /** Record: work is over. bits: the status as an int (0, TG_ECANCELED, TG_EFORKED); value: the result. The handle closes. */
 #define TG_RECORD_DONE 9u
 
+/**
+ * Record: a file was opened, or an operation on files is over. bits, as an int, below 0: the status; value: bytes that
+ * were written or copied before the error. Else, for tg_file_read, bits: how many bytes, value: where they begin in
+ * the batch's data. tg_file_stat and tg_path_stat: value: where the tg_file_info begins. tg_path_list: bits: how many
+ * entries, value: where they begin: of each its type and its name's length (two uint32_t), its name, and one to
+ * eight zeroes up to a multiple of eight bytes. tg_file_open: value: the descriptor. The others: bits: 0, value: how
+ * many bytes. The handle closes, except that of a file that was opened.
+ */
+#define TG_RECORD_FILE 11u
+
 /** Record: a listener has accepted a connection. value: its handle; bits: where in data its address is, a tg_address. */
 #define TG_RECORD_ACCEPT 16u
 
@@ -2608,6 +2624,465 @@ TG_API int tg_resolve_name_open(tg_loop loop,
                                 const struct tg_resolve_name_options *options,
                                 tg_handle *out);
 
+/* ---- Files ----------------------------------------------------------------- */
+
+/** Flag: a file is opened for reading. */
+#define TG_FILE_READ 1u
+
+/** Flag: a file is opened for writing. */
+#define TG_FILE_WRITE 2u
+
+/** Flag: a file that is not there is made. */
+#define TG_FILE_CREATE 4u
+
+/** Flag: only a file that is not there is taken. Needs TG_FILE_CREATE. */
+#define TG_FILE_EXCLUSIVE 8u
+
+/** Flag: what is in the file is thrown away. Needs TG_FILE_WRITE. */
+#define TG_FILE_TRUNCATE 16u
+
+/** Flag: every write goes to the file's end, whatever its offset. Needs TG_FILE_WRITE. */
+#define TG_FILE_APPEND 32u
+
+/** Flag: only a directory is taken, to be synchronised for instance. Not with TG_FILE_CREATE. */
+#define TG_FILE_DIRECTORY 64u
+
+/** Flag: a symbolic link is not followed. */
+#define TG_FILE_NO_FOLLOW 128u
+
+/** Flag of tg_file_sync: what only describes the file (its times) need not be on the disk. */
+#define TG_FILE_DATA_ONLY 256u
+
+/** Type of file: the file system does not tell. */
+#define TG_TYPE_UNKNOWN 0u
+
+/** Type of file: bytes with positions. */
+#define TG_TYPE_REGULAR 1u
+
+/** Type of file: a directory. */
+#define TG_TYPE_DIRECTORY 2u
+
+/** Type of file: a symbolic link. */
+#define TG_TYPE_LINK 3u
+
+/** Type of file: a named pipe. */
+#define TG_TYPE_FIFO 4u
+
+/** Type of file: the name of a Unix socket. */
+#define TG_TYPE_SOCKET 5u
+
+/** Type of file: a device of characters, such as a terminal. */
+#define TG_TYPE_CHARACTER 6u
+
+/** Type of file: a device of blocks, such as a disk. */
+#define TG_TYPE_BLOCK 7u
+
+/** A name in a directory. */
+typedef struct tg_file_entry {
+  /** The name alone, with a zero behind it. */
+  const char *name;
+  /** Its length. */
+  uint32_t name_length;
+  /** TG_TYPE_… */
+  uint32_t file_type;
+} tg_file_entry;
+
+/** What the system knows of a file. Times in nanoseconds since 1970. */
+typedef struct tg_file_info {
+  /** The size of this structure. */
+  size_t size;
+  /** How many bytes are in it. */
+  uint64_t file_size;
+  /** How many blocks of 512 bytes it occupies. */
+  uint64_t blocks;
+  /** How many bytes are read and written best at a time. */
+  uint64_t block_size;
+  /** Its number in its file system. */
+  uint64_t inode;
+  /** Its file system. */
+  uint64_t device;
+  /** How many names it has. */
+  uint64_t links;
+  /** When it was last read, as far as the file system keeps that. */
+  int64_t accessed_ns;
+  /** When it was last written. */
+  int64_t modified_ns;
+  /** When any of this was last changed. */
+  int64_t changed_ns;
+  /** TG_TYPE_… */
+  uint32_t file_type;
+  /** Its permissions, as in chmod. */
+  uint32_t mode;
+  /** Its user. */
+  uint32_t uid;
+  /** Its group. */
+  uint32_t gid;
+} tg_file_info;
+
+/** How an operation has ended. Valid until the callback returns. */
+typedef struct tg_file_result {
+  /** The size of this structure. */
+  size_t size;
+  /**
+   * How many bytes were read, written or copied, or how many entries there are; the descriptor that was opened; else 0.
+   * Bytes count even when an error has come after them.
+   */
+  int64_t value;
+  /** Reads: the bytes. */
+  const void *data;
+  /** Lists: the entries. */
+  const struct tg_file_entry *entries;
+  /** Stats: the answer. */
+  const struct tg_file_info *info;
+  /** 0, or why not all was done: -errno, TG_ECANCELED, TG_ENOMEM, TG_EFORKED. */
+  int status;
+  /** 0. */
+  uint32_t reserved;
+} tg_file_result;
+
+/**
+ * An operation on files is over, and its handle closes when the callback returns. Or a file was opened, and its handle
+ * lives on if the status is 0.
+ */
+typedef void (*tg_file_cb)(tg_handle self, void *user, const struct tg_file_result *result);
+
+/** How a file or an operation shall be reported. Set up with TG_FILE_OPTIONS_INIT. */
+typedef struct tg_file_options {
+  /** The size of the structure. */
+  size_t size;
+  /** Whom to call at the end (NULL on a batch loop). */
+  tg_file_cb callback;
+  /** Passed to the callback (a batch loop: the number in its records). */
+  void *user;
+  /** Gives user back; may be NULL. */
+  tg_release_cb release;
+  /** TG_UNREF or 0. */
+  uint32_t flags;
+  /** 0. */
+  uint32_t reserved;
+} tg_file_options;
+
+/**
+ * Opens a file on a thread of the loop's pool (that of tg_work_open). The callback gets status 0 and the descriptor as
+ * value, and the file stays open until tg_close; or it gets the reason (-ENOENT, -EACCES, …), and the handle closes when
+ * it returns. Operations may be asked for at once: they wait until the file is open, without occupying a thread, and end
+ * with the same status if it cannot be. Once it is open the handle is not active: it keeps no run going.
+ *
+ * flags: TG_FILE_READ, _WRITE or both, and _CREATE, _EXCLUSIVE, _TRUNCATE, _APPEND, _DIRECTORY, _NO_FOLLOW. mode: the
+ * permissions of a file that is made, less the process's umask. Programs that are started do not inherit the descriptor.
+ * What runs on the pool runs with the user and permissions that the process has at that time, not at the time of
+ * the call. Opening a named pipe waits for its other end, and occupies a thread meanwhile.
+ *
+ * tg_close is immediate; operations that were asked for before go on. The descriptor is closed on a thread of the pool when
+ * the last of them is over, at the latest when tg_loop_free returns (in a call if no thread can be started). What closing
+ * could report is lost: tg_file_sync reports it.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: path is copied; options->user is the library's once 0 was returned.
+ * Errors: TG_EINVAL (path or out is NULL; flags that are unknown or do not go together; mode has other bits than
+ * 07777; no callback; functions on a batch loop), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED,
+ * TG_EPANIC, -EAGAIN (no thread can be started).
+ */
+TG_API int tg_file_open(tg_loop loop,
+                        const char *path,
+                        uint32_t flags,
+                        uint32_t mode,
+                        const struct tg_file_options *options,
+                        tg_handle *out);
+
+/**
+ * Makes a file of a descriptor that is open already: one that was inherited, or standard input that comes from a file. It is
+ * the file's from then on, and closed as tg_file_open says. There is no event: options may be NULL, a callback is never
+ * called. Its flags are left alone. What may wait for ever (a terminal, a pipe) occupies a thread of the pool while it is
+ * read, and tg_loop_free waits for that: watch those with tg_io_open instead.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: fd and options->user are the library's once 0 was returned.
+ * Errors: TG_EINVAL (out is NULL; unknown flags; functions on a batch loop), TG_EBADFD (fd is not open), TG_EEXIST (a
+ * listener, connection or the like owns it), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED,
+ * TG_EPANIC.
+ */
+TG_API int tg_file_adopt(tg_loop loop,
+                         tg_fd fd,
+                         const struct tg_file_options *options,
+                         tg_handle *out);
+
+/**
+ * The descriptor of a file, for calls that the library does not have. It stays the file's, and must not be closed.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: out stays the caller's.
+ * Errors: TG_EINVAL (out is NULL), TG_EBUSY (it is being opened), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED,
+ * TG_EPANIC.
+ */
+TG_API int tg_file_get_fd(tg_handle file,
+                          tg_fd *out);
+
+/* ---- Operations on open files ---------------------------------------------- */
+
+/**
+ * Reads up to length bytes at offset of a file, into memory of the operation's, which the callback is shown; fewer
+ * only at the file's end, 0 behind it. offset -1: one read from the current position, which it moves; it may bring
+ * fewer.
+ *
+ * Like all operations on files: it runs on a thread of the loop's pool, several at a time and in no order; the callback
+ * comes once, and the handle closes. One that must follow another is asked for in the other's callback. tg_handle_cancel
+ * keeps it from being begun; tg_close of its handle too, and if it has begun, it runs to its end unseen, after which
+ * user is released.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: options->user is the library's once 0 was returned.
+ * Errors: TG_EINVAL (out is NULL; an offset below -1; unknown flags; no callback; functions on a batch loop; on a batch
+ * loop, more than 66,048 bytes), TG_ENOMEM (for length bytes, too), TG_ELIMIT, TG_ESTALE, TG_EKIND (file is not one),
+ * TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EAGAIN (no thread can be started).
+ */
+TG_API int tg_file_read(tg_handle file,
+                        int64_t offset,
+                        size_t length,
+                        const tg_file_options *options,
+                        tg_handle *out);
+
+/**
+ * As tg_file_read, into memory of the caller's, which is lent to the operation: nobody may use it until free_function
+ * is called with it, on the loop's thread, exactly once, before user is released. Its status is the callback's, or
+ * TG_ECANCELED when that did not come. With NULL it is lent until the callback comes, or until user is released without
+ * one. On a batch loop there are no functions: it is lent until one of the records TG_RECORD_FILE and TG_RECORD_CLOSED; the
+ * number of bytes has no limit.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: buffer and options->user are the library's once 0 was returned.
+ * Errors: those of tg_file_read; TG_EINVAL (buffer is NULL although length is not 0).
+ */
+TG_API int tg_file_read_into(tg_handle file,
+                             int64_t offset,
+                             void *buffer,
+                             size_t length,
+                             tg_free_cb free_function,
+                             const tg_file_options *options,
+                             tg_handle *out);
+
+/**
+ * Writes bytes at offset of a file: all of them, unless there is an error; then the value says how many were written
+ * before it. offset -1: at the current position, which it moves. They are copied before this returns. See tg_file_read
+ * for what all operations have in common. A file that was opened with TG_FILE_APPEND takes them at its end. A
+ * SIGPIPE or SIGXFSZ that this causes does not reach the program.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: data stays the caller's; options->user is the library's once 0 was returned.
+ * Errors: those of tg_file_read, without the limit of a batch loop; TG_EINVAL (data is NULL although length is not 0,
+ * or length is impossible).
+ */
+TG_API int tg_file_write(tg_handle file,
+                         int64_t offset,
+                         const void *data,
+                         size_t length,
+                         const tg_file_options *options,
+                         tg_handle *out);
+
+/**
+ * As tg_file_write, from several pieces of memory, one behind the other.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: the array and what it points to stay the caller's; options->user is the library's once 0 was returned.
+ * Errors: those of tg_file_write; TG_EINVAL (buffers is NULL although count is not 0, or the sum is impossible).
+ */
+TG_API int tg_file_writev(tg_handle file,
+                          int64_t offset,
+                          const tg_buffer *buffers,
+                          size_t count,
+                          const tg_file_options *options,
+                          tg_handle *out);
+
+/**
+ * As tg_file_write, without copying: the memory is lent to the operation, and nobody may change it until free_function
+ * is called with it, on the loop's thread, exactly once, before user is released: when the operation is over, cancelled
+ * or closed, or its loop is freed. Its status is the callback's, or TG_ECANCELED when that did not come; then all, a
+ * part or nothing was written. With NULL it is lent until the callback comes, or until user is released without one (on a
+ * batch loop, which has no functions, until one of the records TG_RECORD_FILE and TG_RECORD_CLOSED).
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: data and options->user are the library's once 0 was returned.
+ * Errors: those of tg_file_write.
+ */
+TG_API int tg_file_write_owned(tg_handle file,
+                               int64_t offset,
+                               void *data,
+                               size_t length,
+                               tg_free_cb free_function,
+                               const tg_file_options *options,
+                               tg_handle *out);
+
+/**
+ * Waits until what was written to a file is on its disk. flags: TG_FILE_DATA_ONLY or 0. Only writes that were over
+ * before this was asked for are sure to be among it. See tg_file_read for what all operations have in common.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: options->user is the library's once 0 was returned.
+ * Errors: those of tg_file_read, without its limits.
+ */
+TG_API int tg_file_sync(tg_handle file,
+                        uint32_t flags,
+                        const tg_file_options *options,
+                        tg_handle *out);
+
+/**
+ * Asks what the system knows of a file: the result's info. See tg_file_read for what all operations have in common.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: options->user is the library's once 0 was returned.
+ * Errors: those of tg_file_read, without its limits.
+ */
+TG_API int tg_file_stat(tg_handle file,
+                        const tg_file_options *options,
+                        tg_handle *out);
+
+/**
+ * Sets a file's length to file_size bytes: what is beyond is lost, what is missing is zeroes. See tg_file_read for what all
+ * operations have in common.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: options->user is the library's once 0 was returned.
+ * Errors: those of tg_file_read, without its limits; TG_EINVAL (a negative size).
+ */
+TG_API int tg_file_truncate(tg_handle file,
+                            int64_t file_size,
+                            const tg_file_options *options,
+                            tg_handle *out);
+
+/**
+ * Copies up to length bytes from one file to another of the same loop, or within one; fewer at the first one's end, so
+ * that UINT64_MAX copies all. Inside the system where it can (which shares the blocks, or sends them without touching
+ * them), else through memory. An offset of -1 is the current position. Ranges of one file that overlap give -EINVAL. See
+ * tg_file_read for what all operations have in common.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: options->user is the library's once 0 was returned.
+ * Errors: those of tg_file_read, without its limits; TG_EINVAL (the files are of different loops).
+ */
+TG_API int tg_file_copy(tg_handle from,
+                        tg_handle to,
+                        int64_t from_offset,
+                        int64_t to_offset,
+                        uint64_t length,
+                        const tg_file_options *options,
+                        tg_handle *out);
+
+/* ---- Operations on names of files ------------------------------------------ */
+
+/**
+ * Asks what the system knows of a path: the result's info. flags: TG_FILE_NO_FOLLOW (of a symbolic link itself) or 0.
+ * See tg_file_read for what all operations have in common.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: path is copied; options->user is the library's once 0 was returned.
+ * Errors: TG_EINVAL (path or out is NULL; unknown flags; no callback; functions on a batch loop), TG_ENOMEM, TG_ELIMIT,
+ * TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EAGAIN (no thread can be started).
+ */
+TG_API int tg_path_stat(tg_loop loop,
+                        const char *path,
+                        uint32_t flags,
+                        const tg_file_options *options,
+                        tg_handle *out);
+
+/**
+ * Gives a file the name to, in one step; a file that had it loses it. Both must be in one file system (-EXDEV). See
+ * tg_file_read for what all operations have in common.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: both paths are copied; options->user is the library's once 0 was returned.
+ * Errors: those of tg_path_stat.
+ */
+TG_API int tg_path_rename(tg_loop loop,
+                          const char *from,
+                          const char *to,
+                          const tg_file_options *options,
+                          tg_handle *out);
+
+/**
+ * Removes a name; the file goes with its last name, when nobody has it open any more. Directories: tg_path_rmdir. See
+ * tg_file_read for what all operations have in common.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: path is copied; options->user is the library's once 0 was returned.
+ * Errors: those of tg_path_stat.
+ */
+TG_API int tg_path_unlink(tg_loop loop,
+                          const char *path,
+                          const tg_file_options *options,
+                          tg_handle *out);
+
+/**
+ * Makes a directory with the permissions mode, less the process's umask. See tg_file_read for what all operations have
+ * in common.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: path is copied; options->user is the library's once 0 was returned.
+ * Errors: those of tg_path_stat; TG_EINVAL (mode has other bits than 07777).
+ */
+TG_API int tg_path_mkdir(tg_loop loop,
+                         const char *path,
+                         uint32_t mode,
+                         const tg_file_options *options,
+                         tg_handle *out);
+
+/**
+ * Removes a directory, which must be empty. See tg_file_read for what all operations have in common.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: path is copied; options->user is the library's once 0 was returned.
+ * Errors: those of tg_path_stat.
+ */
+TG_API int tg_path_rmdir(tg_loop loop, const char *path, const tg_file_options *options, tg_handle *out);
+
+/**
+ * Asks what is in a directory: the result's entries, without "." and "..", in the file system's order, all in one event.
+ * On a batch loop a list that needs more than 66,048 bytes ends with TG_ENOBUFS. See tg_file_read for what all operations
+ * have in common.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: path is copied; options->user is the library's once 0 was returned.
+ * Errors: those of tg_path_stat.
+ */
+TG_API int tg_path_list(tg_loop loop,
+                        const char *path,
+                        const tg_file_options *options,
+                        tg_handle *out);
+
+/**
+ * Copies a file to the name to: its bytes and permissions. A file that has the name is overwritten; with
+ * TG_FILE_EXCLUSIVE in flags (else 0) that is -EEXIST. A file is not copied to itself (-EINVAL). After an error the
+ * copy is there, and not whole. See tg_file_read for what all operations have in common.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: both paths are copied; options->user is the library's once 0 was returned.
+ * Errors: those of tg_path_stat.
+ */
+TG_API int tg_path_copy(tg_loop loop,
+                        const char *from,
+                        const char *to,
+                        uint32_t flags,
+                        const tg_file_options *options,
+                        tg_handle *out);
+
 /* -------------------------------- Initialisers -------------------------------- */
 
 /* For example: tg_io_options options = TG_IO_OPTIONS_INIT; */
@@ -2629,6 +3104,7 @@ TG_API int tg_resolve_name_open(tg_loop loop,
 #define TG_SIGNAL_OPTIONS_INIT { sizeof(tg_signal_options), NULL, NULL, NULL, 0, 0 }
 #define TG_ASYNC_OPTIONS_INIT { sizeof(tg_async_options), NULL, NULL, NULL, 0, 0 }
 #define TG_HOOK_OPTIONS_INIT { sizeof(tg_hook_options), NULL, NULL, NULL, 0, 0 }
+#define TG_FILE_OPTIONS_INIT { sizeof(tg_file_options), NULL, NULL, NULL, 0, 0 }
 #define TG_POLLER_OPTIONS_INIT { sizeof(tg_poller_options), 0, -1 }
 #define TG_RESOLVE_OPTIONS_INIT { sizeof(tg_resolve_options), NULL, NULL, NULL, 0, 0 }
 #define TG_RESOLVE_NAME_OPTIONS_INIT { sizeof(tg_resolve_name_options), NULL, NULL, NULL, 0, 0 }

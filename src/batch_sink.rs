@@ -3,10 +3,12 @@
 //! The memory is shared with C code of the same thread, between calls only. The library trusts nothing that it finds there:
 //! counts are checked, and its own copies say where the arrays are.
 
-use crate::address::{bytes_of, tg_address};
+use crate::address::tg_address;
 use crate::batch::{self, tg_batch, tg_record, tg_submission};
 use crate::callbacks::{Post, status_and_value};
 use crate::conn::options::which;
+use crate::convert::bytes_of;
+use crate::file::results;
 use std::cell::Cell;
 use tidegate_reactor::event_loop::{JobKind, Kind};
 use tidegate_reactor::{Error, Event, EventLoop, Id, Result, Sink};
@@ -246,7 +248,7 @@ impl Sink for Batch {
             Event::Hook(kind) => (batch::TG_RECORD_HOOK, crate::handle::hook_kind(kind), 0),
             Event::Accepted { conn, peer } => {
                 let peer = tg_address::from_engine(peer);
-                (batch::TG_RECORD_ACCEPT, self.carry(&[bytes_of(&peer)]) as u32, conn.raw() as i64)
+                (batch::TG_RECORD_ACCEPT, self.carry(&[bytes_of(&[peer])]) as u32, conn.raw() as i64)
             }
             Event::ListenerError { status } => (batch::TG_RECORD_LISTENER_ERROR, 0, status.into()),
             Event::Opened => (batch::TG_RECORD_CONN_OPEN, 0, 0),
@@ -264,6 +266,10 @@ impl Sink for Batch {
             Event::Done(outcome) if is_look_up(event_loop, id) => {
                 let (bits, value) = crate::resolve::record(self, outcome);
                 (batch::TG_RECORD_RESOLVED, bits, value)
+            }
+            Event::Done(outcome) if results::is_file(event_loop, id) => {
+                let (bits, value) = results::record(outcome, self);
+                (batch::TG_RECORD_FILE, bits, value)
             }
             Event::Done(outcome) => {
                 let (status, value) = status_and_value(outcome);

@@ -4,6 +4,8 @@ use crate::address::tg_address;
 use crate::asyncs::{tg_async_cb, tg_post_cb};
 use crate::conn::options::{ConnCallbacks, tg_conn_cb, which};
 use crate::event_loop::tg_slow_cb;
+use crate::file::results::{self, Owned};
+use crate::file::tg_file_cb;
 use crate::hooks::tg_hook_cb;
 use crate::inject;
 use crate::io::tg_io_cb;
@@ -37,6 +39,8 @@ pub(crate) enum Callback {
     Slow(tg_slow_cb),
     Resolve(tg_resolve_cb),
     ResolveName(tg_resolve_name_cb),
+    File(tg_file_cb),
+    FileOwned(*const Owned),
 }
 
 /// What a handle carries: whom to call, with what, and how to give it back.
@@ -78,6 +82,8 @@ pub(crate) fn status_and_value(outcome: &Outcome) -> (c_int, i64) {
         Outcome::Work(result) => (0, *result),
         Outcome::Addresses(Ok(all)) => (0, all.len() as i64),
         Outcome::Names(Ok(_)) => (0, 2),
+        // These have an event of their own.
+        Outcome::Opened(_) | Outcome::File(_) => (0, 0),
         Outcome::Addresses(Err(error)) | Outcome::Names(Err(error)) => (error.code(), 0),
     }
 }
@@ -191,6 +197,16 @@ impl Sink for Callbacks {
                     Outcome::Names(Ok(names)) => call(id, data, 0, names.host.as_ptr(), names.service.as_ptr()),
                     failed => call(id, data, status_and_value(failed).0, null(), null()),
                 },
+                (Callback::File(Some(call)), Event::Done(outcome)) => {
+                    results::tell(outcome, null(), |result| call(id, data, result));
+                }
+                (Callback::FileOwned(owned), Event::Done(outcome)) => {
+                    // It lives until the handle is released.
+                    let owned = &**owned;
+                    if let Some(call) = owned.callback {
+                        results::tell(outcome, owned.shown(outcome), |result| call(id, data, result));
+                    }
+                }
                 _ => {}
             }
         }
@@ -204,7 +220,12 @@ impl Sink for Callbacks {
         }
     }
 
-    fn released(&self, _id: Id, user: User) {
+    fn released(&self, id: Id, user: User) {
+        // Without an id it is a user that was replaced, and the handle still has the memory.
+        if let (Callback::FileOwned(owned), true) = (user.callback, id != Id::NONE) {
+            // SAFETY: made by Box::into_raw when the handle was opened, and a handle is released once.
+            unsafe { Box::from_raw(owned.cast_mut()) }.give_back(user.user);
+        }
         give_back(user.release, user.user);
     }
 

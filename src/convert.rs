@@ -1,9 +1,10 @@
 //! Every conversion of a pointer that comes from C. Nothing outside this file looks behind one.
 
-use crate::conn::write::tg_buffer;
-use std::ffi::{CStr, c_char};
+use crate::types::tg_buffer;
+use std::ffi::{CStr, c_char, c_int};
 use std::io::IoSlice;
 use std::mem::MaybeUninit;
+use std::os::fd::{FromRawFd, OwnedFd};
 use tidegate_reactor::{Error, Result};
 
 /// Options grow at their end: a structure this large is not one of ours.
@@ -264,4 +265,69 @@ pub(crate) unsafe fn pieces<'a>(first: *const tg_buffer, count: usize) -> Result
         pieces.push(IoSlice::new(unsafe { bytes(buffer.data.cast(), buffer.length) }?));
     }
     Ok(pieces)
+}
+
+/// Elements of the caller's.
+///
+/// # Safety
+/// `first` is NULL or points to `count` initialised elements that nobody changes during the call.
+pub(crate) unsafe fn elements<'a, T>(first: *const T, count: usize) -> Result<&'a [T]> {
+    check_array(first.cast_mut(), count)?;
+    if count == 0 {
+        return Ok(&[]);
+    }
+    // SAFETY: not NULL, aligned, of a possible size (checked), and valid by the caller's promise.
+    Ok(unsafe { std::slice::from_raw_parts(first, count) })
+}
+
+/// A descriptor that the caller gives away.
+///
+/// # Safety
+/// It is open, and nobody else closes it.
+pub(crate) unsafe fn take_descriptor(fd: c_int) -> OwnedFd {
+    // SAFETY: the caller's promise.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+/// Memory of the caller's that an operation on another thread uses until its handle is released.
+pub(crate) struct Lent {
+    first: *mut u8,
+    length: usize,
+}
+
+// SAFETY: the caller has promised that nobody else uses the memory meanwhile.
+unsafe impl Send for Lent {}
+
+/// # Safety
+/// `first` is NULL or points to `length` bytes that are the operation's until its handle is released.
+pub(crate) unsafe fn lent(first: *mut u8, length: usize) -> Result<Lent> {
+    check_array(first, length)?;
+    Ok(Lent { first, length })
+}
+
+impl Lent {
+    /// Where it begins, and how many bytes it has.
+    pub(crate) fn parts(&self) -> (*mut u8, usize) {
+        (self.first, self.length)
+    }
+}
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        if self.length == 0 {
+            return &[];
+        }
+        // SAFETY: not NULL, of a possible size (checked), and lent by the caller's promise.
+        unsafe { std::slice::from_raw_parts(self.first, self.length) }
+    }
+}
+
+impl AsMut<[MaybeUninit<u8>]> for Lent {
+    fn as_mut(&mut self) -> &mut [MaybeUninit<u8>] {
+        if self.length == 0 {
+            return &mut [];
+        }
+        // SAFETY: as above; bytes that may be uninitialised.
+        unsafe { std::slice::from_raw_parts_mut(self.first.cast(), self.length) }
+    }
 }

@@ -32,6 +32,7 @@ mod callbacks;
 pub mod conn;
 pub mod error;
 pub mod event_loop;
+pub mod file;
 pub mod hooks;
 mod inject;
 pub mod io;

@@ -49,6 +49,8 @@ TG_KIND_LISTENER = 0xf
 TG_KIND_CONN = 0x10
 TG_KIND_RATE = 0x11
 TG_KIND_RESOLVE = 9
+TG_KIND_FILE = 0xa
+TG_KIND_FILE_OP = 0xb
 TG_INFO_ACTIVE = 1
 TG_INFO_REF = 2
 TG_READ = 1
@@ -93,6 +95,7 @@ TG_RECORD_POST = 6
 TG_RECORD_CLOSED = 7
 TG_RECORD_FAILED = 8
 TG_RECORD_DONE = 9
+TG_RECORD_FILE = 0xb
 TG_RECORD_ACCEPT = 0x10
 TG_RECORD_LISTENER_ERROR = 0x11
 TG_RECORD_CONN_OPEN = 0x12
@@ -124,6 +127,23 @@ TG_RESOLVE_PASSIVE = 0x10
 TG_RESOLVE_NUMERIC_HOST = 0x20
 TG_RESOLVE_NUMERIC = 0x40
 TG_RESOLVE_NAME_REQUIRED = 0x80
+TG_FILE_READ = 1
+TG_FILE_WRITE = 2
+TG_FILE_CREATE = 4
+TG_FILE_EXCLUSIVE = 8
+TG_FILE_TRUNCATE = 0x10
+TG_FILE_APPEND = 0x20
+TG_FILE_DIRECTORY = 0x40
+TG_FILE_NO_FOLLOW = 0x80
+TG_FILE_DATA_ONLY = 0x100
+TG_TYPE_UNKNOWN = 0
+TG_TYPE_REGULAR = 1
+TG_TYPE_DIRECTORY = 2
+TG_TYPE_LINK = 3
+TG_TYPE_FIFO = 4
+TG_TYPE_SOCKET = 5
+TG_TYPE_CHARACTER = 6
+TG_TYPE_BLOCK = 7
 
 #: Every error code of ours and its name.
 ERRORS: dict[int, str] = {
@@ -156,6 +176,7 @@ tg_loop = ctypes.c_uint64
 tg_poller = ctypes.c_uint64
 tg_group = ctypes.c_uint64
 tg_release_cb = ctypes.c_void_p
+tg_free_cb = ctypes.c_void_p
 tg_slow_cb = ctypes.c_void_p
 tg_io_cb = ctypes.c_void_p
 tg_timer_cb = ctypes.c_void_p
@@ -171,12 +192,21 @@ tg_conn_written_cb = ctypes.c_void_p
 tg_conn_timeout_cb = ctypes.c_void_p
 tg_conn_close_cb = ctypes.c_void_p
 tg_conn_descriptors_cb = ctypes.c_void_p
-tg_free_cb = ctypes.c_void_p
 tg_accept_cb = ctypes.c_void_p
 tg_listener_error_cb = ctypes.c_void_p
 tg_group_cb = ctypes.c_void_p
 tg_resolve_cb = ctypes.c_void_p
 tg_resolve_name_cb = ctypes.c_void_p
+tg_file_cb = ctypes.c_void_p
+
+
+class tg_buffer(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("data", ctypes.c_void_p),
+        ("length", ctypes.c_size_t),
+    )
 
 
 class tg_process_stats(ctypes.Structure):
@@ -356,15 +386,6 @@ class tg_conn_options(ctypes.Structure):
         ("write_timeout_ns", ctypes.c_int64),
         ("idle_timeout_ns", ctypes.c_int64),
         ("linger_ns", ctypes.c_int64),
-    )
-
-
-class tg_buffer(ctypes.Structure):
-    """The struct of this name."""
-
-    _fields_ = (
-        ("data", ctypes.c_void_p),
-        ("length", ctypes.c_size_t),
     )
 
 
@@ -555,6 +576,64 @@ class tg_resolve_name_options(ctypes.Structure):
     _fields_ = (
         ("size", ctypes.c_size_t),
         ("callback", tg_resolve_name_cb),
+        ("user", ctypes.c_void_p),
+        ("release", tg_release_cb),
+        ("flags", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
+    )
+
+
+class tg_file_entry(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("name_length", ctypes.c_uint32),
+        ("file_type", ctypes.c_uint32),
+    )
+
+
+class tg_file_info(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("size", ctypes.c_size_t),
+        ("file_size", ctypes.c_uint64),
+        ("blocks", ctypes.c_uint64),
+        ("block_size", ctypes.c_uint64),
+        ("inode", ctypes.c_uint64),
+        ("device", ctypes.c_uint64),
+        ("links", ctypes.c_uint64),
+        ("accessed_ns", ctypes.c_int64),
+        ("modified_ns", ctypes.c_int64),
+        ("changed_ns", ctypes.c_int64),
+        ("file_type", ctypes.c_uint32),
+        ("mode", ctypes.c_uint32),
+        ("uid", ctypes.c_uint32),
+        ("gid", ctypes.c_uint32),
+    )
+
+
+class tg_file_result(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("size", ctypes.c_size_t),
+        ("value", ctypes.c_int64),
+        ("data", ctypes.c_void_p),
+        ("entries", ctypes.POINTER(tg_file_entry)),
+        ("info", ctypes.POINTER(tg_file_info)),
+        ("status", ctypes.c_int),
+        ("reserved", ctypes.c_uint32),
+    )
+
+
+class tg_file_options(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("size", ctypes.c_size_t),
+        ("callback", tg_file_cb),
         ("user", ctypes.c_void_p),
         ("release", tg_release_cb),
         ("flags", ctypes.c_uint32),
@@ -776,6 +855,174 @@ PROTOTYPES: dict[str, tuple[Any | None, tuple[Any, ...]]] = {
             tg_loop,
             ctypes.POINTER(tg_address),
             ctypes.POINTER(tg_resolve_name_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_file_open": (
+        ctypes.c_int,
+        (
+            tg_loop,
+            ctypes.c_char_p,
+            ctypes.c_uint32,
+            ctypes.c_uint32,
+            ctypes.POINTER(tg_file_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_file_adopt": (ctypes.c_int, (tg_loop, tg_fd, ctypes.POINTER(tg_file_options), ctypes.POINTER(tg_handle))),
+    "tg_file_get_fd": (ctypes.c_int, (tg_handle, ctypes.POINTER(tg_fd))),
+    "tg_file_read": (
+        ctypes.c_int,
+        (
+            tg_handle,
+            ctypes.c_int64,
+            ctypes.c_size_t,
+            ctypes.POINTER(tg_file_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_file_read_into": (
+        ctypes.c_int,
+        (
+            tg_handle,
+            ctypes.c_int64,
+            ctypes.c_void_p,
+            ctypes.c_size_t,
+            tg_free_cb,
+            ctypes.POINTER(tg_file_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_file_write": (
+        ctypes.c_int,
+        (
+            tg_handle,
+            ctypes.c_int64,
+            ctypes.c_void_p,
+            ctypes.c_size_t,
+            ctypes.POINTER(tg_file_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_file_writev": (
+        ctypes.c_int,
+        (
+            tg_handle,
+            ctypes.c_int64,
+            ctypes.POINTER(tg_buffer),
+            ctypes.c_size_t,
+            ctypes.POINTER(tg_file_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_file_write_owned": (
+        ctypes.c_int,
+        (
+            tg_handle,
+            ctypes.c_int64,
+            ctypes.c_void_p,
+            ctypes.c_size_t,
+            tg_free_cb,
+            ctypes.POINTER(tg_file_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_file_sync": (
+        ctypes.c_int,
+        (
+            tg_handle,
+            ctypes.c_uint32,
+            ctypes.POINTER(tg_file_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_file_stat": (ctypes.c_int, (tg_handle, ctypes.POINTER(tg_file_options), ctypes.POINTER(tg_handle))),
+    "tg_file_truncate": (
+        ctypes.c_int,
+        (
+            tg_handle,
+            ctypes.c_int64,
+            ctypes.POINTER(tg_file_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_file_copy": (
+        ctypes.c_int,
+        (
+            tg_handle,
+            tg_handle,
+            ctypes.c_int64,
+            ctypes.c_int64,
+            ctypes.c_uint64,
+            ctypes.POINTER(tg_file_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_path_stat": (
+        ctypes.c_int,
+        (
+            tg_loop,
+            ctypes.c_char_p,
+            ctypes.c_uint32,
+            ctypes.POINTER(tg_file_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_path_rename": (
+        ctypes.c_int,
+        (
+            tg_loop,
+            ctypes.c_char_p,
+            ctypes.c_char_p,
+            ctypes.POINTER(tg_file_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_path_unlink": (
+        ctypes.c_int,
+        (
+            tg_loop,
+            ctypes.c_char_p,
+            ctypes.POINTER(tg_file_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_path_mkdir": (
+        ctypes.c_int,
+        (
+            tg_loop,
+            ctypes.c_char_p,
+            ctypes.c_uint32,
+            ctypes.POINTER(tg_file_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_path_rmdir": (
+        ctypes.c_int,
+        (
+            tg_loop,
+            ctypes.c_char_p,
+            ctypes.POINTER(tg_file_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_path_list": (
+        ctypes.c_int,
+        (
+            tg_loop,
+            ctypes.c_char_p,
+            ctypes.POINTER(tg_file_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_path_copy": (
+        ctypes.c_int,
+        (
+            tg_loop,
+            ctypes.c_char_p,
+            ctypes.c_char_p,
+            ctypes.c_uint32,
+            ctypes.POINTER(tg_file_options),
             ctypes.POINTER(tg_handle),
         ),
     ),

@@ -2,27 +2,12 @@
 
 use crate::convert;
 use crate::registry::find_handle;
-use crate::types::{tg_fd, tg_handle};
+use crate::types::{tg_buffer, tg_fd, tg_free_cb, tg_handle};
 use std::ffi::{c_int, c_void};
 use std::io::IoSlice;
 use std::sync::Arc;
 use tidegate_reactor::base::out_queue::Buffer;
 use tidegate_reactor::{Error, Result};
-
-/// A piece of memory to be written.
-#[derive(Clone, Copy)]
-#[repr(C)]
-pub struct tg_buffer {
-    /// Where it begins; may be NULL when there is nothing.
-    pub data: *const c_void,
-    /// How many bytes it has.
-    pub length: usize,
-}
-
-/// Gives back what tg_conn_write_owned has taken: called exactly once, on the loop's thread, at the end of a turn. `status`: 0
-/// when all of it was passed to the system; TG_ECANCELED when the connection was closed before; else why it was over.
-pub type tg_free_cb =
-    Option<unsafe extern "C-unwind" fn(data: *mut c_void, length: usize, argument: *mut c_void, status: c_int)>;
 
 /// Writes bytes: what the system takes goes out at once, the rest when it takes more. Everything is accepted or nothing is;
 /// what was accepted arrives in order, or `on_close` says that it may not have.

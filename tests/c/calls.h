@@ -16,9 +16,10 @@ enum call_trait {
 
 typedef struct scene {
     tg_loop loop, batch;
-    tg_handle io, timer, signal, async, hook;
+    tg_handle io, timer, signal, async, hook, file;
     tg_poller poller;
     int ends[2];
+    char room[16]; /* lent to operations on files */
     counter user; /* of everything that is opened in it */
 } scene;
 
@@ -39,6 +40,7 @@ static inline void scene_open(scene *it)
     it->signal = open_signal(it->loop, SIGUSR2, on_signal, &it->user);
     it->async = open_async(it->loop, on_plain, &it->user);
     it->hook = open_hook(it->loop, TG_KIND_CHECK, on_plain, &it->user);
+    MUST(tg_file_adopt(it->loop, open("/dev/null", O_RDWR | O_CLOEXEC), NULL, &it->file) == 0);
     MUST(tg_poller_new(NULL, &it->poller) == 0);
     MUST(tg_poller_add(it->poller, it->ends[0], TG_READ, TG_LEVEL, 1) == 0);
 }
@@ -151,6 +153,38 @@ CALL(tg_version_number, return tg_version_number() != 1;)
 CALL(tg_backend_name, return tg_backend_name() != NULL;)
 CALL(tg_now_ns, return tg_now_ns() >= 0;)
 
+static inline void no_file_result(tg_handle self, void *user, const tg_file_result *result)
+{
+    (void)self;
+    (void)user;
+    (void)result;
+}
+
+#define FILE_CALL(name, arguments) \
+    OPEN_CALL(name, tg_file_options, TG_FILE_OPTIONS_INIT, no_file_result, arguments)
+
+FILE_CALL(tg_file_open, (it->loop, "/dev/null", TG_FILE_READ, 0, &options, &out))
+FILE_CALL(tg_file_read, (it->file, 0, 1, &options, &out))
+FILE_CALL(tg_file_read_into, (it->file, 0, it->room, sizeof it->room, NULL, &options, &out))
+FILE_CALL(tg_file_write, (it->file, 0, "x", 1, &options, &out))
+FILE_CALL(tg_file_write_owned, (it->file, 0, it->room, sizeof it->room, NULL, &options, &out))
+FILE_CALL(tg_file_writev, (it->file, 0, NULL, 0, &options, &out))
+FILE_CALL(tg_file_sync, (it->file, 0, &options, &out))
+FILE_CALL(tg_file_stat, (it->file, &options, &out))
+FILE_CALL(tg_file_truncate, (it->file, 0, &options, &out))
+FILE_CALL(tg_file_copy, (it->file, it->file, 0, 0, 0, &options, &out))
+FILE_CALL(tg_path_stat, (it->loop, "/nowhere/a", 0, &options, &out))
+FILE_CALL(tg_path_rename, (it->loop, "/nowhere/a", "/nowhere/b", &options, &out))
+FILE_CALL(tg_path_unlink, (it->loop, "/nowhere/a", &options, &out))
+FILE_CALL(tg_path_mkdir, (it->loop, "/nowhere/a", 0700, &options, &out))
+FILE_CALL(tg_path_rmdir, (it->loop, "/nowhere/a", &options, &out))
+FILE_CALL(tg_path_list, (it->loop, "/nowhere/a", &options, &out))
+FILE_CALL(tg_path_copy, (it->loop, "/nowhere/a", "/nowhere/b", 0, &options, &out))
+CALL(tg_file_adopt, tg_handle out = 7; int fd = dup(it->ends[0]);
+     int code = tg_file_adopt(it->loop, fd, NULL, &out);
+     if (code < 0) { CHECK_EQ(out, 7); close(fd); } return code;)
+CALL(tg_file_get_fd, tg_fd out; return tg_file_get_fd(it->file, &out);)
+
 #define ROW(name, traits) { #name, traits, call_##name }
 
 static const call calls[] = {
@@ -184,6 +218,13 @@ static const call calls[] = {
     ROW(tg_timer_open, ON_LOOP), ROW(tg_timer_restart, ON_LOOP), ROW(tg_timer_start, ON_LOOP),
     ROW(tg_timer_start_at, ON_LOOP), ROW(tg_timer_stop, ON_LOOP),
     ROW(tg_version, ANY_THREAD | NO_CODE), ROW(tg_version_number, ANY_THREAD | NO_CODE),
+    ROW(tg_file_adopt, ON_LOOP), ROW(tg_file_copy, ON_LOOP), ROW(tg_file_get_fd, ON_LOOP),
+    ROW(tg_file_open, ON_LOOP), ROW(tg_file_read, ON_LOOP), ROW(tg_file_read_into, ON_LOOP),
+    ROW(tg_file_stat, ON_LOOP), ROW(tg_file_sync, ON_LOOP), ROW(tg_file_truncate, ON_LOOP),
+    ROW(tg_file_write, ON_LOOP), ROW(tg_file_write_owned, ON_LOOP), ROW(tg_file_writev, ON_LOOP),
+    ROW(tg_path_copy, ON_LOOP), ROW(tg_path_list, ON_LOOP), ROW(tg_path_mkdir, ON_LOOP),
+    ROW(tg_path_rename, ON_LOOP), ROW(tg_path_rmdir, ON_LOOP), ROW(tg_path_stat, ON_LOOP),
+    ROW(tg_path_unlink, ON_LOOP),
 };
 #define CALLS (sizeof calls / sizeof calls[0])
 

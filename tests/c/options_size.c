@@ -14,6 +14,7 @@ typedef union grown {
     tg_signal_options signal;
     tg_async_options async;
     tg_hook_options hook;
+    tg_file_options file;
     tg_poller_options poller;
     tg_loop_stats loop_stats;
     tg_handle_info info;
@@ -84,6 +85,22 @@ static int use_async(grown *it)
     return close_handle(code, out);
 }
 
+static void on_file(tg_handle self, void *user, const tg_file_result *result)
+{
+    (void)self;
+    (void)user;
+    (void)result;
+}
+
+static int use_file(grown *it)
+{
+    tg_handle out = 7;
+    int code;
+    it->file.callback = on_file;
+    code = tg_path_stat(loop, "/", 0, &it->file, &out);
+    return close_handle(code, out);
+}
+
 #define USE_HOOK(noun)                                             \
     static int use_##noun(grown *it)                               \
     {                                                              \
@@ -122,6 +139,7 @@ static const options_case cases[] = {
     { "tg_hook_options", ends_others, sizeof(tg_hook_options), offsetof(tg_hook_options, user), use_prepare },
     { "tg_hook_options", ends_others, sizeof(tg_hook_options), offsetof(tg_hook_options, user), use_check },
     { "tg_hook_options", ends_others, sizeof(tg_hook_options), offsetof(tg_hook_options, user), use_idle },
+    { "tg_file_options", ends_others, sizeof(tg_file_options), offsetof(tg_file_options, user), use_file },
 };
 
 /* Everything before the size is zero, except that a poller's descriptor to adopt is "none". */

@@ -4,6 +4,7 @@
 
 pub mod address;
 pub mod error;
+pub mod file;
 pub mod framing;
 pub mod id;
 pub mod interest;

@@ -4,6 +4,7 @@ use super::asyncs::{self, Asyncs};
 use super::clock::Clock;
 use super::conn::{Conn, Conns};
 use super::connect_name::Connecting;
+use super::file::FileSlot;
 use super::jobs::{JobSlot, Jobs, Outcome};
 use super::limits::{MIN_WORK_THREADS, RESOLVE_THREADS};
 use super::listener::Listener;
@@ -61,6 +62,7 @@ pub(super) enum Slot {
     Conn(Box<Conn>),
     Rate(Box<Rate>),
     Connecting(Box<Connecting>),
+    File(FileSlot),
     /// Reserved while its parts are being made.
     Opening,
 }
@@ -300,6 +302,10 @@ impl<S: Sink> Core<S> {
             Slot::Conn(conn) => self.conn_dispose(id, *conn),
             Slot::Connecting(connecting) => self.connect_dispose(id, *connecting),
             Slot::Rate(rate) => self.rate_dispose(*rate),
+            Slot::File(file) => {
+                self.file_close(id, file, entry.user);
+                return Ok(());
+            }
             Slot::Opening => {}
         }
         self.releases.push_back(Release::Handle(id, entry.user));

@@ -1,7 +1,7 @@
 //! The only place where user code is called. No borrow of the loop's state is held meanwhile.
 
 use super::core::{Release, Told};
-use super::{Event, EventLoop, Sink};
+use super::{Event, EventLoop, Outcome, Sink};
 use crate::base::id::Id;
 use crate::sys::{Fd, clock};
 use std::os::fd::IntoRawFd;
@@ -32,8 +32,10 @@ impl<S: Sink> EventLoop<S> {
             }
             Told::Done(outcome) => {
                 call(Event::Done(&outcome));
-                // Stale when the callback has closed it.
-                let _ = self.close(id);
+                if !matches!(*outcome, Outcome::Opened(_)) {
+                    // Stale when the callback has closed it.
+                    let _ = self.close(id);
+                }
             }
         }
     }

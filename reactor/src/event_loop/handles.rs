@@ -27,6 +27,8 @@ pub enum Kind {
     Conn,
     /// A rate limit.
     Rate,
+    /// An open file, or one that is being opened.
+    File,
 }
 
 /// A live handle, for those who look for what keeps a loop alive.
@@ -38,7 +40,7 @@ pub struct HandleInfo {
     pub active: bool,
     /// It keeps the loop alive while it is active.
     pub referenced: bool,
-    /// The descriptor, the signal's number, or the timer's deadline (-1: stopped); else 0.
+    /// The descriptor (-1: not open yet), the signal's number, or the timer's deadline (-1: stopped); else 0.
     pub value: i64,
     /// What an I/O watcher waits for; else 0.
     pub interest: u32,
@@ -153,6 +155,8 @@ impl<S: Sink> EventLoop<S> {
                 Kind::Rate => "rate".to_owned(),
                 Kind::Conn => format!("conn fd {} interest {:#x}", info.value, info.interest),
                 Kind::Job(JobKind::Resolve) => "resolve".to_owned(),
+                Kind::Job(JobKind::File) => "file operation".to_owned(),
+                Kind::File => format!("file fd {}", info.value),
             };
             // Writing into memory does not fail; another writer may, and then has what it took.
             let _ = writeln!(out, "{id:?} {subject}, {active}{referenced}");
@@ -173,6 +177,7 @@ fn describe<U>(entry: &Entry<U>) -> HandleInfo {
         Slot::Rate(_) => (Kind::Rate, 0, 0),
         Slot::Connecting(_) => (Kind::Conn, -1, 0),
         Slot::Conn(conn) => (Kind::Conn, i64::from(conn.owned.fd()), conn.owned.interest()),
+        Slot::File(file) => (Kind::File, file.number(), 0),
     };
     HandleInfo { kind, active: entry.active, referenced: entry.referenced, value, interest }
 }

@@ -14,6 +14,7 @@ mod connect;
 mod connect_name;
 mod core;
 mod dispatch;
+mod file;
 mod fork;
 mod handles;
 mod hooks;

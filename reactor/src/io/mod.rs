@@ -3,5 +3,6 @@
 #![forbid(unsafe_code)]
 
 pub mod descriptors;
+pub mod file;
 pub mod poller;
 pub mod stream;

@@ -21,6 +21,8 @@
 //! | [`tty`] | terminals: mode and size; opening one anew |
 //! | [`bound`] | listening sockets, and the files of Unix sockets |
 //! | [`resolve`] | look up hosts and the names of addresses, which blocks |
+//! | [`file`] | open, read, write, stat, copy: what waits for the disk |
+//! | [`shared_file::SharedFile`] | an open file that operations on other threads share |
 //! | [`annotate`] | tells helgrind about our synchronisation (test builds only) |
 //!
 //! Nothing else of this folder is visible above it.
@@ -28,6 +30,7 @@
 pub mod annotate;
 pub mod bound;
 pub mod clock;
+pub mod file;
 pub mod fork;
 pub mod lock;
 #[cfg(target_os = "linux")]
@@ -38,6 +41,7 @@ pub mod poller;
 pub mod pool;
 pub mod port;
 pub mod resolve;
+pub mod shared_file;
 pub mod signal;
 pub mod socket;
 pub mod splice;
