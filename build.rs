@@ -50,6 +50,8 @@ mod header {
         ("batch.rs", "Batches: events as records"),
         ("poller.rs", "The poller"),
         ("poller/once.rs", "Waiting once"),
+        ("process.rs", "Processes"),
+        ("watch.rs", "Watching files"),
     ];
 
     const HEADER: &str = "include/tidegate.h";

@@ -5,9 +5,11 @@ use crate::event_loop::tg_slow_cb;
 use crate::hooks::tg_hook_cb;
 use crate::inject;
 use crate::io::tg_io_cb;
+use crate::process::tg_process_cb;
 use crate::signal::tg_signal_cb;
 use crate::timer::tg_timer_cb;
 use crate::types::tg_release_cb;
+use crate::watch::{tg_change, tg_watch_cb};
 use crate::work::tg_work_cb;
 use std::ffi::{c_int, c_void};
 use tidegate_reactor::{Event, EventLoop, Id, Outcome, Sink};
@@ -25,6 +27,8 @@ pub(crate) enum Callback {
     Hook(tg_hook_cb),
     Work(tg_work_cb),
     Slow(tg_slow_cb),
+    Process(tg_process_cb),
+    Watch(tg_watch_cb),
 }
 
 /// What a handle carries: whom to call, with what, and how to give it back.
@@ -85,6 +89,13 @@ impl Sink for Callbacks {
                 (Callback::Work(Some(call)), Event::Done(outcome)) => {
                     let (status, result) = status_and_value(outcome);
                     call(id, data, status, result);
+                }
+                (Callback::Process(Some(call)), Event::Exit { status, code, signal }) => {
+                    call(id, data, status, code, signal);
+                }
+                (Callback::Watch(Some(call)), Event::Change { status, changes, cookie, name }) => {
+                    let change = tg_change { size: size_of::<tg_change>(), changes, cookie, name: name.as_ptr() };
+                    call(id, data, status, &change);
                 }
                 _ => {}
             }

@@ -26,6 +26,11 @@ pub const TG_KIND_IDLE: u32 = 7;
 /// Kind of handle: work on another thread.
 pub const TG_KIND_WORK: u32 = 8;
 
+/// Kind of handle: a process.
+pub const TG_KIND_PROCESS: u32 = 13;
+/// Kind of handle: watches files.
+pub const TG_KIND_WATCH: u32 = 14;
+
 /// Flag of `tg_handle_info`: something can still come of it (armed, started, with interest).
 pub const TG_INFO_ACTIVE: u32 = 0x1;
 /// Flag of `tg_handle_info`: it keeps the loop alive while it is active.
@@ -43,7 +48,8 @@ pub struct tg_handle_info {
     pub kind: u32,
     /// TG_INFO_…
     pub flags: u32,
-    /// The descriptor, the signal's number, or the timer's deadline on its clock in nanoseconds (-1: stopped); else 0.
+    /// The descriptor, the signal's number, the timer's deadline on its clock in nanoseconds (-1: stopped), the process's
+    /// number, how many directories are watched; else 0.
     pub value: i64,
     /// What an I/O watcher waits for; else 0.
     pub interest: u32,
@@ -250,6 +256,8 @@ fn kind(kind: Kind) -> u32 {
         Kind::Async => TG_KIND_ASYNC,
         Kind::Hook(kind) => hook_kind(kind),
         Kind::Job(JobKind::Work) => TG_KIND_WORK,
+        Kind::Process => TG_KIND_PROCESS,
+        Kind::Watch => TG_KIND_WATCH,
     }
 }
 

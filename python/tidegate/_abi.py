@@ -45,6 +45,8 @@ TG_KIND_PREPARE = 5
 TG_KIND_CHECK = 6
 TG_KIND_IDLE = 7
 TG_KIND_WORK = 8
+TG_KIND_PROCESS = 0xd
+TG_KIND_WATCH = 0xe
 TG_INFO_ACTIVE = 1
 TG_INFO_REF = 2
 TG_READ = 1
@@ -69,6 +71,8 @@ TG_RECORD_POST = 6
 TG_RECORD_CLOSED = 7
 TG_RECORD_FAILED = 8
 TG_RECORD_DONE = 9
+TG_RECORD_EXIT = 0xe
+TG_RECORD_CHANGE = 0xf
 TG_SUBMIT_CLOSE = 1
 TG_SUBMIT_IO_INTEREST = 2
 TG_SUBMIT_TIMER_START = 3
@@ -84,6 +88,28 @@ TG_POLLER_NATIVE = 4
 TG_POLL_INTERRUPTIBLE = 1
 TG_POLL_NATIVE = 2
 TG_INVALID = 0x20
+TG_PROCESS_DETACHED = 2
+TG_PROCESS_GROUP = 4
+TG_PROCESS_KILL_ON_CLOSE = 8
+TG_PROCESS_SET_UID = 0x10
+TG_PROCESS_SET_GID = 0x20
+TG_STDIO_INHERIT = 0
+TG_STDIO_NULL = 1
+TG_STDIO_FD = 2
+TG_STDIO_PIPE_IN = 3
+TG_STDIO_PIPE_OUT = 4
+TG_STDIO_SOCKET = 5
+TG_CHANGE_CREATED = 1
+TG_CHANGE_DELETED = 2
+TG_CHANGE_MODIFIED = 4
+TG_CHANGE_ATTRIBUTES = 8
+TG_CHANGE_MOVED_FROM = 0x10
+TG_CHANGE_MOVED_TO = 0x20
+TG_CHANGE_SELF_GONE = 0x40
+TG_CHANGE_OVERFLOW = 0x80
+TG_CHANGE_DIRECTORY = 0x100
+TG_WATCH_RECURSIVE = 2
+TG_WATCH_FILE = 4
 
 #: Every error code of ours and its name.
 ERRORS: dict[int, str] = {
@@ -124,6 +150,8 @@ tg_async_cb = ctypes.c_void_p
 tg_hook_cb = ctypes.c_void_p
 tg_work_fn = ctypes.c_void_p
 tg_work_cb = ctypes.c_void_p
+tg_process_cb = ctypes.c_void_p
+tg_watch_cb = ctypes.c_void_p
 
 
 class tg_process_stats(ctypes.Structure):
@@ -354,6 +382,72 @@ class tg_poll_item(ctypes.Structure):
     )
 
 
+class tg_stdio(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("kind", ctypes.c_uint32),
+        ("fd", tg_fd),
+    )
+
+
+class tg_process_options(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("size", ctypes.c_size_t),
+        ("callback", tg_process_cb),
+        ("user", ctypes.c_void_p),
+        ("release", tg_release_cb),
+        ("file", ctypes.c_char_p),
+        ("argv", ctypes.POINTER(ctypes.c_char_p)),
+        ("env", ctypes.POINTER(ctypes.c_char_p)),
+        ("directory", ctypes.c_char_p),
+        ("stdio", ctypes.POINTER(tg_stdio)),
+        ("flags", ctypes.c_uint32),
+        ("stdio_count", ctypes.c_uint32),
+        ("uid", ctypes.c_uint32),
+        ("gid", ctypes.c_uint32),
+    )
+
+
+class tg_process_watch_options(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("size", ctypes.c_size_t),
+        ("callback", tg_process_cb),
+        ("user", ctypes.c_void_p),
+        ("release", tg_release_cb),
+        ("flags", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
+    )
+
+
+class tg_change(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("size", ctypes.c_size_t),
+        ("changes", ctypes.c_uint32),
+        ("cookie", ctypes.c_uint32),
+        ("name", ctypes.c_char_p),
+    )
+
+
+class tg_watch_options(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("size", ctypes.c_size_t),
+        ("callback", tg_watch_cb),
+        ("user", ctypes.c_void_p),
+        ("release", tg_release_cb),
+        ("flags", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
+    )
+
+
 PROTOTYPES: dict[str, tuple[Any | None, tuple[Any, ...]]] = {
     "tg_err_name": (ctypes.c_char_p, (ctypes.c_int,)),
     "tg_strerror": (ctypes.c_char_p, (ctypes.c_int,)),
@@ -458,4 +552,26 @@ PROTOTYPES: dict[str, tuple[Any | None, tuple[Any, ...]]] = {
     "tg_poller_get_fd": (ctypes.c_int, (tg_poller, ctypes.POINTER(tg_fd))),
     "tg_poller_get_waits": (ctypes.c_int, (tg_poller, ctypes.POINTER(ctypes.c_uint64))),
     "tg_poll_once": (ctypes.c_int, (ctypes.POINTER(tg_poll_item), ctypes.c_size_t, ctypes.c_int64, ctypes.c_uint32)),
+    "tg_process_open": (ctypes.c_int, (tg_loop, ctypes.POINTER(tg_process_options), ctypes.POINTER(tg_handle))),
+    "tg_process_watch": (
+        ctypes.c_int,
+        (
+            tg_loop,
+            ctypes.c_int,
+            ctypes.POINTER(tg_process_watch_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_process_kill": (ctypes.c_int, (tg_handle, ctypes.c_int)),
+    "tg_process_get_pid": (ctypes.c_int, (tg_handle, ctypes.POINTER(ctypes.c_int))),
+    "tg_process_take_stdio": (ctypes.c_int, (tg_handle, ctypes.c_uint32, ctypes.POINTER(tg_fd))),
+    "tg_watch_open": (
+        ctypes.c_int,
+        (
+            tg_loop,
+            ctypes.c_char_p,
+            ctypes.POINTER(tg_watch_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
 }

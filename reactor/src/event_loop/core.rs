@@ -5,13 +5,16 @@ use super::clock::Clock;
 use super::jobs::{JobSlot, Jobs, Outcome};
 use super::limits::{MIN_WORK_THREADS, RESOLVE_THREADS};
 use super::owned::OwnedSet;
+use super::process::ProcessSlot;
 use super::stats::Stats;
 use super::turn::Turn;
+use super::watch::WatchSlot;
 use super::{Event, LoopOptions, Sink};
 use crate::base::error::{Error, Result};
 use crate::base::id::Id;
 use crate::base::table::Table;
 use crate::base::timers::{TimerKey, Timers};
+use crate::io::changes::Change;
 use crate::io::descriptors::Descriptors;
 use crate::sys::clock::WallWatch;
 use crate::sys::poller::{Poller, Waker};
@@ -52,6 +55,9 @@ pub(super) enum Slot {
     Job(JobSlot),
     /// Reserved while its parts are being made.
     Opening,
+    /// Boxed like everything large: an entry is to fit into a cache line.
+    Process(Box<ProcessSlot>),
+    Watch(Box<WatchSlot>),
 }
 
 pub(super) struct IoSlot {
@@ -100,6 +106,9 @@ pub(super) struct SignalSlot {
 pub(super) enum Told {
     Event(Event<'static>),
     Done(Box<Outcome>),
+    /// After it the handle closes.
+    Last(Event<'static>),
+    Change(Box<Change>),
 }
 
 /// What is to be given back at the end of the turn.
@@ -256,6 +265,8 @@ impl<S: Sink> Core<S> {
                 return Ok(());
             }
             Slot::Opening => {}
+            Slot::Process(slot) => self.process_close(id, *slot),
+            Slot::Watch(slot) => self.disown(id, slot.owned),
         }
         self.releases.push_back(Release::Handle(id, entry.user));
         Ok(())

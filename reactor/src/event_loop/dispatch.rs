@@ -15,6 +15,16 @@ impl<S: Sink> EventLoop<S> {
                 // Stale when the callback has closed it.
                 let _ = self.close(id);
             }
+            Told::Last(event) => {
+                call(event);
+                let _ = self.close(id);
+            }
+            Told::Change(change) => call(Event::Change {
+                status: change.status,
+                changes: change.changes,
+                cookie: change.cookie,
+                name: &change.name,
+            }),
         }
     }
 

@@ -21,6 +21,10 @@ pub enum Kind {
     Hook(HookKind),
     /// Something that ends with one event.
     Job(JobKind),
+    /// A process.
+    Process,
+    /// Watches files.
+    Watch,
 }
 
 /// A live handle, for those who look for what keeps a loop alive.
@@ -32,7 +36,8 @@ pub struct HandleInfo {
     pub active: bool,
     /// It keeps the loop alive while it is active.
     pub referenced: bool,
-    /// The descriptor, the signal's number, or the timer's deadline (-1: stopped); else 0.
+    /// The descriptor, the signal's number, the timer's deadline (-1: stopped), the process's number, how many directories
+    /// are watched; else 0.
     pub value: i64,
     /// What an I/O watcher waits for; else 0.
     pub interest: u32,
@@ -135,6 +140,8 @@ impl<S: Sink> EventLoop<S> {
                 Kind::Hook(HookKind::Prepare) => "prepare".to_owned(),
                 Kind::Hook(HookKind::Check) => "check".to_owned(),
                 Kind::Job(JobKind::Work) => "work".to_owned(),
+                Kind::Process => format!("process {}", info.value),
+                Kind::Watch => format!("watch of {} directories", info.value),
             };
             // Writing into memory does not fail; another writer may, and then has what it took.
             let _ = writeln!(out, "{id:?} {subject}, {active}{referenced}");
@@ -151,6 +158,8 @@ fn describe<U>(entry: &Entry<U>) -> HandleInfo {
         Slot::Async | Slot::Opening => (Kind::Async, 0, 0),
         Slot::Hook(kind) => (Kind::Hook(*kind), 0, 0),
         Slot::Job(job) => (Kind::Job(job.kind), 0, 0),
+        Slot::Process(slot) => (Kind::Process, i64::from(slot.process.pid()), 0),
+        Slot::Watch(slot) => (Kind::Watch, slot.changes.directories() as i64, 0),
     };
     HandleInfo { kind, active: entry.active, referenced: entry.referenced, value, interest }
 }

@@ -18,5 +18,8 @@ pub const MAX_WORK_THREADS: u32 = 1024;
 /// Threads that look up names: they only wait for answers, so a few more than processors do no harm.
 pub(super) const RESOLVE_THREADS: usize = 8;
 
+/// Descriptors that a program may be given: more than any has, and few enough to be made while the loop waits.
+pub(super) const MAX_STDIO: usize = 1024;
+
 /// The longest single wait: kernels differ in what they take above this, and a wait that ends early is only repeated.
 pub(super) const LONGEST_WAIT_NS: i64 = 1_000_000_000 * 86_400 * 365;

@@ -20,12 +20,14 @@ mod jobs;
 mod limits;
 mod nest;
 mod owned;
+mod process;
 mod ready;
 mod run;
 mod signal;
 mod stats;
 mod timer;
 mod turn;
+mod watch;
 mod work;
 
 pub use self::core::HookKind;
@@ -75,6 +77,27 @@ pub enum Event<'a> {
     Hook(HookKind),
     /// What was to be done on another thread has ended; the handle closes after this.
     Done(&'a Outcome),
+    /// A process has ended; the handle closes after this.
+    Exit {
+        /// 0, or why the rest is not known: [`Error::NOT_FOUND`], the program itself has reaped it;
+        /// [`Error::NOT_SUPPORTED`], it is no child of this process; [`Error::FORKED`], it is one of the parent's.
+        status: i32,
+        /// What it returned; -1 when it did not.
+        code: i32,
+        /// What has killed it; else 0.
+        signal: i32,
+    },
+    /// Something that is watched has changed.
+    Change {
+        /// 0, or the code of an error that concerns `name`: it is not watched (any more).
+        status: i32,
+        /// Bits of [`crate::base::change`].
+        changes: u32,
+        /// The same for both halves of a move; else 0.
+        cookie: u32,
+        /// Below the watched directory; empty for the watched path itself.
+        name: &'a std::ffi::CStr,
+    },
 }
 
 /// Where events go: the only exit to user code. The loop holds no borrow while it calls these, so they may call any of its

@@ -54,6 +54,9 @@ impl<S: Sink> Core<S> {
     }
 
     pub(super) fn next_io(&mut self) -> Option<(Id, S::User, Told)> {
+        if let Some(told) = self.turn.more.take().and_then(|id| self.owned_more(id)) {
+            return Some(told);
+        }
         loop {
             while let Some((id, bits)) = self.turn.tell.get(self.turn.next_tell).copied() {
                 self.turn.next_tell += 1;

@@ -45,6 +45,8 @@ pub(super) struct Turn<S: Sink> {
     pub(super) asyncs: Vec<Id>,
     pub(super) next_async: usize,
     pub(super) signals: VecDeque<Id>,
+    /// Whose turn it is before the next descriptor's: it has taken more than one event.
+    pub(super) more: Option<Id>,
     pub(super) zombie: bool,
     wall_now_ns: i64,
     /// When the last wait ended, while a run goes on.
@@ -81,6 +83,7 @@ impl<S: Sink> Turn<S> {
             asyncs: Vec::new(),
             next_async: 0,
             signals: VecDeque::new(),
+            more: None,
             zombie: false,
             wall_now_ns: 0,
             busy_since_ns: None,
@@ -135,7 +138,7 @@ impl<S: Sink> Turn<S> {
         self.asyncs.clear();
         self.signals.clear();
         (self.next_ready, self.next_tell, self.next_async) = (0, 0, 0);
-        (self.regular_done, self.zombie) = (true, false);
+        (self.regular_done, self.zombie, self.more) = (true, false, None);
     }
 }
 

@@ -16,6 +16,8 @@
 //! | [`poll_once`] | wait for a set of descriptors once, without registering anything |
 //! | [`signal`] | subscribe a loop to a signal, count deliveries |
 //! | [`socket`] | make and name sockets; addresses as the system has them |
+//! | [`process`] | start, watch, signal and reap processes |
+//! | [`inotify`] | changes of files and directories, one raw event after another (Linux) |
 //! | [`annotate`] | tells helgrind about our synchronisation (test builds only) |
 //!
 //! Nothing else of this folder is visible above it.
@@ -23,6 +25,7 @@
 pub mod annotate;
 pub mod clock;
 pub mod fork;
+pub mod inotify;
 pub mod lock;
 #[cfg(target_os = "linux")]
 pub mod native;
@@ -31,6 +34,7 @@ pub mod poll_once;
 pub mod poller;
 pub mod pool;
 pub mod port;
+pub mod process;
 pub mod signal;
 pub mod socket;
 pub mod thread;
