@@ -1644,9 +1644,9 @@ typedef struct tg_process_options {
   /** The program. Without a slash it is searched in the PATH of env, or of this process when env is NULL. */
   const char *file;
   /** Its arguments, the first of which is its name, and NULL; NULL: file alone. */
-  const char *const *argv;
+  char *const *argv;
   /** Its environment, and NULL; NULL: this process's. */
-  const char *const *env;
+  char *const *env;
   /** Where it begins; NULL: where this process is. */
   const char *directory;
   /**

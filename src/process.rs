@@ -68,9 +68,9 @@ pub struct tg_process_options {
     /// The program. Without a slash it is searched in the PATH of `env`, or of this process when `env` is NULL.
     pub file: *const c_char,
     /// Its arguments, the first of which is its name, and NULL; NULL: `file` alone.
-    pub argv: *const *const c_char,
+    pub argv: *const *mut c_char,
     /// Its environment, and NULL; NULL: this process's.
-    pub env: *const *const c_char,
+    pub env: *const *mut c_char,
     /// Where it begins; NULL: where this process is.
     pub directory: *const c_char,
     /// Its descriptors 0 to `stdio_count` - 1. Of 0 to 2 those that are not named are inherited; any other it has as
@@ -182,7 +182,7 @@ unsafe fn open(loop_: tg_loop, options: tg_process_options) -> Result<tg_handle>
     let (file, argv, env, directory, stdio) = unsafe {
         let directory = if options.directory.is_null() { None } else { Some(string(options.directory)?) };
         let stdio = slice(options.stdio, options.stdio_count as usize)?;
-        (string(options.file)?, strings(options.argv)?, strings(options.env)?, directory, stdio)
+        (string(options.file)?, strings(options.argv.cast())?, strings(options.env.cast())?, directory, stdio)
     };
     let flag = |flag: u32| options.flags & flag != 0;
     let name: [&CStr; 1] = [file];

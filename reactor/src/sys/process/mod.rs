@@ -229,7 +229,18 @@ impl Process {
     /// [`Error::NOT_FOUND`] when it is gone, the system's (EPERM, EINVAL).
     pub fn kill(&self, fd: Fd, signum: i32) -> Result<()> {
         match &self.how {
-            How::Child | How::Stranger => pidfd_kill(fd, signum),
+            How::Stranger => pidfd_kill(fd, signum),
+            How::Child => match pidfd_kill(fd, signum) {
+                // Where only this call is not to be had (older kernels, filters, valgrind) the number has to do. It is the
+                // child's own as long as nobody has reaped it.
+                Err(error) if error.code() == -libc::ENOSYS => {
+                    let there = wait_for(Which::PidFd(fd), libc::WNOHANG | libc::WNOWAIT);
+                    there.map_err(|_| Error::NOT_FOUND.because("the process is gone"))?;
+                    // SAFETY: two numbers.
+                    if unsafe { libc::kill(self.pid, signum) } == 0 { Ok(()) } else { Err(kill_error()) }
+                }
+                sent => sent,
+            },
             How::Waited(waiter) => waiter.kill(signum),
         }
     }
