@@ -115,7 +115,7 @@ static void moves_have_a_cookie(void)
     CHECK_EQ(it.released, 1);
 }
 
-/* mutation: `place` watches the file itself. */
+/* mutation: `take` does not compare the name. */
 static void a_file_that_is_replaced_stays_watched(void)
 {
     tg_loop loop = new_loop();
