@@ -61,7 +61,7 @@ impl<S: Sink> Core<S> {
     /// One change; the others that were read with it follow in the same turn.
     pub(super) fn next_change(&mut self, id: Id) -> Option<(Id, S::User, Told)> {
         let slot = self.watch(id)?;
-        let change = slot.changes.next()?;
+        let change = slot.changes.pop()?;
         let (more, over) = (slot.changes.has_more(), slot.changes.is_over());
         if more {
             self.turn.more = Some(id);

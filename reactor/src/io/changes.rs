@@ -105,7 +105,7 @@ impl Changes {
     }
 
     /// The next change to be told.
-    pub fn next(&mut self) -> Option<Change> {
+    pub fn pop(&mut self) -> Option<Change> {
         self.queue.pop_front()
     }
 
@@ -170,7 +170,8 @@ impl Changes {
     fn take_entry(&mut self, fd: Fd, name: Vec<u8>, raw: Raw<'_>) {
         let gone = raw.mask & (mask::DELETE | mask::MOVED_FROM) != 0;
         let created = raw.mask & mask::CREATE != 0;
-        if !self.found.is_empty() && (gone || created) && self.found.remove(&name) && created {
+        let was_found = (gone || created) && self.found.remove(&name);
+        if was_found && created {
             return;
         }
         self.tell(0, bits(raw.mask), raw.cookie, &name);

@@ -133,10 +133,11 @@ fn wait_for(which: Which, options: i32) -> Result<Option<Exit>> {
     }
     // SAFETY: waitid has filled these fields, or left them 0.
     let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
-    Ok((pid != 0).then(|| match info.si_code {
-        libc::CLD_EXITED => Exit { status: 0, code: status, signal: 0 },
-        _ => Exit { status: 0, code: -1, signal: status },
-    }))
+    Ok(match info.si_code {
+        _ if pid == 0 => None,
+        libc::CLD_EXITED => Some(Exit { status: 0, code: status, signal: 0 }),
+        _ => Some(Exit { status: 0, code: -1, signal: status }),
+    })
 }
 
 /// Reaps a child if it has ended; one that somebody else has reaped is over as well.
