@@ -78,6 +78,9 @@ typedef uint64_t tg_loop;
 /** A poller. */
 typedef uint64_t tg_poller;
 
+/** A group of loops. */
+typedef uint64_t tg_group;
+
 /**
  * Gives back a user pointer: called exactly once for each that was accepted, on the loop's thread, after which the
  * library never touches it again. Not to be left by longjmp; a foreign exception ends the process.
@@ -539,6 +542,15 @@ TG_API int tg_loop_dump(tg_loop loop,
 
 /** Kind of handle: work on another thread. */
 #define TG_KIND_WORK 8u
+
+/** Kind of handle: accepts connections. */
+#define TG_KIND_LISTENER 15u
+
+/** Kind of handle: a connected stream. */
+#define TG_KIND_CONN 16u
+
+/** Kind of handle: a rate limit. */
+#define TG_KIND_RATE 17u
 
 /** Kind of handle: a process. */
 #define TG_KIND_PROCESS 13u
@@ -1234,6 +1246,862 @@ TG_API int tg_address_to_sockaddr(const struct tg_address *address,
                                   void *sockaddr,
                                   size_t size);
 
+/* ---- Connections: how they behave ------------------------------------------ */
+
+/** Flag of tg_conn_options: reading goes on although more than the high watermark waits to be written. */
+#define TG_CONN_READ_ON 16u
+
+/** Flag of tg_conn_options: small writes wait for each other (Nagle's algorithm); without, they are sent at once. */
+#define TG_CONN_DELAY 32u
+
+/** Flag of tg_conn_options: the peer of a silent TCP connection is probed. */
+#define TG_CONN_KEEP_ALIVE 64u
+
+/**
+ * Flag of tg_conn_options: the library tells that there is something to read, and the program reads it with tg_conn_read.
+ * Goes with on_readable; batch loops ask for it by this flag.
+ */
+#define TG_CONN_PULL 128u
+
+/** Flag of tg_conn_open: the library works on a duplicate, and the descriptor stays the caller's. */
+#define TG_CONN_DUPLICATE 256u
+
+/**
+ * Flag of tg_conn_options: descriptors that the peer of a Unix socket passes are taken. Goes with on_descriptors; batch
+ * loops ask for it by this flag.
+ */
+#define TG_CONN_DESCRIPTORS 512u
+
+/** Framing: whatever has arrived, as it arrives. */
+#define TG_FRAMING_NONE 0u
+
+/** Framing: lines, without their line feed and a carriage return before it. A last line without line feed is one, too. */
+#define TG_FRAMING_LINES 1u
+
+/** Framing: one byte says how many follow. */
+#define TG_FRAMING_LENGTH8 2u
+
+/** Framing: two bytes in network order say how many follow. */
+#define TG_FRAMING_LENGTH16 3u
+
+/** Framing: four bytes in network order say how many follow. */
+#define TG_FRAMING_LENGTH32 4u
+
+/** Framing: eight bytes in network order say how many follow. */
+#define TG_FRAMING_LENGTH64 5u
+
+/** Flag added to TG_FRAMING_LENGTH…: the lowest byte of the length comes first. */
+#define TG_FRAMING_LITTLE_ENDIAN 256u
+
+/** Time that is over: nothing was received for so long. */
+#define TG_TIMEOUT_READ 1u
+
+/** Time that is over: of what waits to be written the peer has taken nothing for so long. */
+#define TG_TIMEOUT_WRITE 2u
+
+/** Time that is over: nothing has come or gone for so long. */
+#define TG_TIMEOUT_IDLE 3u
+
+/** Something has come about on a connection: it is open, readable, at the peer's end, or drained. */
+typedef void (*tg_conn_cb)(tg_handle self, void *user);
+
+/** A connection has received bytes, or a whole frame. The memory is the library's, and valid until the callback returns. */
+typedef void (*tg_conn_data_cb)(tg_handle self, void *user, const void *data, size_t length);
+
+/** Everything accepted before a tg_conn_mark was passed to the system (status 0), or will not be (why). */
+typedef void (*tg_conn_written_cb)(tg_handle self, void *user, uint64_t token, int status);
+
+/** A time is over: which is TG_TIMEOUT_… It counts anew unless the connection is closed. */
+typedef void (*tg_conn_timeout_cb)(tg_handle self, void *user, uint32_t which);
+
+/**
+ * A connection is over. reason 0: both directions ended in good order, and everything accepted was passed on. Else it may
+ * not have been: TG_ETIMEDOUT; TG_EFRAME; TG_ENOMEM; the system's, such as -ECONNRESET, -EPIPE, -ECONNREFUSED. The handle
+ * closes when the callback returns.
+ */
+typedef void (*tg_conn_close_cb)(tg_handle self, void *user, int reason);
+
+/**
+ * The peer of a Unix socket has passed descriptors: count of them, with the bytes that on_data is called with next. From
+ * now on they are the program's to close.
+ */
+typedef void (*tg_conn_descriptors_cb)(tg_handle self, void *user, const tg_fd *descriptors, size_t count);
+
+/**
+ * How a connection behaves. Set up with TG_CONN_OPTIONS_INIT. All callbacks may be NULL. In the numbers 0 stands for the
+ * default, and in times -1 for ever.
+ */
+typedef struct tg_conn_options {
+  /** The size of the structure. */
+  size_t size;
+  /** It is connected, accepted or opened. */
+  tg_conn_cb on_open;
+  /** It has received something. NULL: what arrives is dropped. */
+  tg_conn_data_cb on_data;
+  /** There is something to read for tg_conn_read; told again in every turn as long as there is. Instead of on_data. */
+  tg_conn_cb on_readable;
+  /** The peer has ended its direction. NULL: tg_conn_finish is called. */
+  tg_conn_cb on_eof;
+  /** What waits to be written has come down to the low watermark after it was above the high one. */
+  tg_conn_cb on_drain;
+  /** See tg_conn_mark. */
+  tg_conn_written_cb on_written;
+  /** A time is over. NULL: the connection is closed with TG_ETIMEDOUT. */
+  tg_conn_timeout_cb on_timeout;
+  /** It is over. It does not come after tg_close and tg_conn_abort. */
+  tg_conn_close_cb on_close;
+  /** The peer of a Unix socket has passed descriptors. NULL: the system closes them. */
+  tg_conn_descriptors_cb on_descriptors;
+  /** Passed to the callbacks (a batch loop: the number in its records). */
+  void *user;
+  /** Gives user back; may be NULL. */
+  tg_release_cb release;
+  /** TG_UNREF, TG_CONN_… or 0. */
+  uint32_t flags;
+  /** TG_FRAMING_… */
+  uint32_t framing;
+  /** The longest frame in bytes; a longer one ends the connection with TG_EFRAME. Default: 65,536. Batch loops: at most that. */
+  size_t max_frame;
+  /** Above so many bytes waiting to be written the connection's own reading rests, and writes return 1. Default: 1 MiB. */
+  size_t high_watermark;
+  /** Down to so many, on_drain is called and reading goes on. Default: a quarter of the high watermark. */
+  size_t low_watermark;
+  /**
+   * Writes that would let more bytes wait are refused with TG_ENOBUFS. Default: 64 MiB, or four times the high watermark if
+   * that is more.
+   */
+  size_t limit;
+  /** How long connecting may take, in nanoseconds. Default: 30 s. Being over, it closes with TG_ETIMEDOUT. */
+  int64_t connect_timeout_ns;
+  /** How long nothing may be received while reading is not paused. Default: for ever (the idle timeout is the one that counts). */
+  int64_t read_timeout_ns;
+  /** How long the peer may take nothing of what waits to be written. Default: 60 s. */
+  int64_t write_timeout_ns;
+  /** How long nothing may come or go. Default: 1 h. */
+  int64_t idle_timeout_ns;
+  /** How long tg_conn_finish waits for the peer's end. Default: 30 s. Being over, it closes with TG_ETIMEDOUT. */
+  int64_t linger_ns;
+} tg_conn_options;
+
+/* ---- Connections ----------------------------------------------------------- */
+
+/**
+ * Makes a connection of a descriptor: a connected stream socket of any kind, a pipe, a terminal, a serial line. From now on
+ * it belongs to the library (but see TG_CONN_DUPLICATE) and does not block. A terminal or pipe that is shared with other
+ * processes goes on blocking for them where the system lets us open it anew (Linux); where not, it is made to block again
+ * when the connection is closed. A descriptor that was opened for one direction only is at its end in the other. Data flows
+ * from the next turn on.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: fd (without TG_CONN_DUPLICATE) and options->user are the library's once 0 was returned.
+ * Errors: TG_EINVAL (out is NULL; a number of the options is out of range; a directory, a datagram socket), TG_EBADFD,
+ * TG_EEXIST (it is being watched, or belongs to a handle), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD,
+ * TG_EFORKED, TG_EPANIC, -EMFILE (TG_CONN_DUPLICATE).
+ */
+TG_API int tg_conn_open(tg_loop loop,
+                        tg_fd fd,
+                        const tg_conn_options *options,
+                        tg_handle *out);
+
+/**
+ * Connects to an address, numeric or of a Unix socket. The connection is there at once and can be written to: what is written
+ * goes out when it is connected, which on_open tells. A failure comes by on_close, except what the system refuses at once.
+ * For names see tg_conn_connect_name.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: options->user is the library's once 0 was returned; the rest is copied.
+ * Errors: TG_EINVAL (address or out is NULL, or not an address; a number of the options is out of range), TG_ENOMEM,
+ * TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, and what the system refuses at once:
+ * -ECONNREFUSED and -ENOENT (Unix sockets), -ENETUNREACH, -EADDRNOTAVAIL, -EACCES, -EMFILE, -ENFILE.
+ */
+TG_API int tg_conn_connect(tg_loop loop,
+                           const tg_address *address,
+                           const tg_conn_options *options,
+                           tg_handle *out);
+
+/* ---- Connections: writing -------------------------------------------------- */
+
+/** A piece of memory to be written. */
+typedef struct tg_buffer {
+  /** Where it begins; may be NULL when there is nothing. */
+  const void *data;
+  /** How many bytes it has. */
+  size_t length;
+} tg_buffer;
+
+/**
+ * Gives back what tg_conn_write_owned has taken: called exactly once, on the loop's thread, at the end of a turn. status: 0
+ * when all of it was passed to the system; TG_ECANCELED when the connection was closed before; else why it was over.
+ */
+typedef void (*tg_free_cb)(void *data, size_t length, void *argument, int status);
+
+/**
+ * Writes bytes: what the system takes goes out at once, the rest when it takes more. Everything is accepted or nothing is;
+ * what was accepted arrives in order, or on_close says that it may not have.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: data is copied as far as it has to wait.
+ * Returns: 0, or 1 when more than the high watermark waits now: wait for on_drain before writing more.
+ * Errors: TG_EINVAL (data is NULL), TG_ENOBUFS (more than the limit would wait), TG_ENOMEM, TG_ESTALE, TG_EKIND,
+ * TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EPIPE (after tg_conn_shutdown or tg_conn_finish, or the connection is over);
+ * -EPIPE, -ECONNRESET and the like when the system refuses: then the connection is over.
+ */
+TG_API int tg_conn_write(tg_handle conn,
+                         const void *data,
+                         size_t length);
+
+/**
+ * The same with several pieces, at most 1,024, as if they were one.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: the pieces are copied as far as they have to wait.
+ * Returns: 0, or 1 when more than the high watermark waits now.
+ * Errors: TG_EINVAL (a NULL; more than 1,024 pieces), and as tg_conn_write.
+ */
+TG_API int tg_conn_writev(tg_handle conn, const struct tg_buffer *buffers, size_t count);
+
+/**
+ * Writes bytes without copying them: the memory is the library's until free gives it back. With a NULL free it must stay
+ * as it is as long as the connection lives.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: data is the library's once 0 or 1 was returned, until free(data, length, argument, status), which comes
+ * before the connection's own release.
+ * Returns: 0, or 1 when more than the high watermark waits now.
+ * Errors: as tg_conn_write.
+ */
+TG_API int tg_conn_write_owned(tg_handle conn,
+                               void *data,
+                               size_t length,
+                               tg_free_cb free,
+                               void *argument);
+
+/**
+ * Sends a part of a file behind what waits, by the kernel alone where it can (Linux: sendfile). A file that turns out to be
+ * shorter ends the connection with -EIO. It does not count for the watermarks, as it takes no memory.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: file stays the caller's, who may close it at once: the library works on a duplicate.
+ * Errors: TG_EINVAL (a negative offset; a length below -1; not a regular file), TG_EBADFD, TG_ENOMEM, TG_ESTALE, TG_EKIND,
+ * TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EPIPE (after tg_conn_shutdown or tg_conn_finish, or the connection is over),
+ * -EMFILE.
+ */
+TG_API int tg_conn_send_file(tg_handle conn,
+                             tg_fd file,
+                             int64_t offset,
+                             int64_t length);
+
+/**
+ * Passes descriptors to the peer of a Unix socket with the first of some bytes (at least one), behind what waits. The peer
+ * gets duplicates.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: everything stays the caller's, who may close the descriptors at once: the library works on duplicates.
+ * Returns: 0, or 1 when more than the high watermark waits now.
+ * Errors: TG_EINVAL (a NULL; no descriptors or more than 253; no bytes; not a Unix socket), TG_EBADFD, TG_ENOBUFS, TG_ENOMEM,
+ * TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EPIPE, -EMFILE.
+ */
+TG_API int tg_conn_write_descriptors(tg_handle conn,
+                                     const tg_fd *descriptors,
+                                     size_t count,
+                                     const void *data,
+                                     size_t length);
+
+/**
+ * Marks a place in what is written: on_written comes with the token when everything accepted until now was passed to the
+ * system, or will not be.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_ENOMEM, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EPIPE (the connection is over).
+ */
+TG_API int tg_conn_mark(tg_handle conn,
+                        uint64_t token);
+
+/* ---- Connections: reading, pausing, ending --------------------------------- */
+
+/**
+ * Reads into memory of the caller's, on a connection with on_readable (or TG_CONN_PULL): what is there, at most size
+ * bytes, without waiting.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: buffer stays the caller's.
+ * Returns: how many bytes were read; 0 when the peer has ended its direction (or size is 0).
+ * Errors: TG_EINVAL (buffer is NULL), TG_EBUSY (the data of this connection comes to on_data), TG_ESTALE, TG_EKIND,
+ * TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EAGAIN (nothing is there), -ENOTCONN; -ECONNRESET and the like, after which the
+ * connection is over.
+ */
+TG_API int tg_conn_read(tg_handle conn,
+                        void *buffer,
+                        size_t size);
+
+/**
+ * Pauses reading: what the peer sends stays with the system, which slows the peer down. Its end waits, too.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_conn_pause(tg_handle conn);
+
+/**
+ * Resumes reading; harmless when it is not paused.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_conn_resume(tg_handle conn);
+
+/**
+ * Ends our direction when everything accepted is written (half-close); further writes are refused with -EPIPE. Reading goes
+ * on. When the peer ends its direction as well, the connection is over with reason 0.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_conn_shutdown(tg_handle conn);
+
+/**
+ * Ends a connection in good order and loses nothing: writes what was accepted, ends our direction, and reads and discards
+ * until the peer ends its own or the linger time is over. Then on_close comes. (Closing at once, while the peer is still
+ * sending, would reset the connection, and the peer might never see the last of what was written.)
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_conn_finish(tg_handle conn);
+
+/**
+ * Closes a connection as tg_close does, and resets it: the peer sees an error instead of an end.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_conn_abort(tg_handle conn);
+
+/**
+ * Relays two connections into each other: what one receives is written to the other, inside the library, and reading from
+ * one rests while more than the high watermark waits in the other. The end of one becomes the end of our direction of the
+ * other; when both have ended, both are over with reason 0. When one breaks, the other is reset and over for the same
+ * reason. on_data does not come any more; the rest stays as it was.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_EINVAL (twice the same, or of different loops), TG_EEXIST (one is relayed already), TG_ENOBUFS (more is held
+ * than the limit of the other one), TG_ENOMEM, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EPIPE (one is
+ * being finished, or over).
+ */
+TG_API int tg_conn_pipe(tg_handle conn,
+                        tg_handle other);
+
+/**
+ * Relays one connection into another, one way: as tg_conn_pipe does with each direction.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Errors: as tg_conn_pipe.
+ */
+TG_API int tg_conn_forward(tg_handle from, tg_handle to);
+
+/* ---- Connections: settings and counters ------------------------------------ */
+
+/** The times of a connection. Set up with TG_CONN_TIMEOUTS_INIT; 0: the default, -1: for ever, as in tg_conn_options. */
+typedef struct tg_conn_timeouts {
+  /** The size of the structure. */
+  size_t size;
+  /** How long connecting may take. */
+  int64_t connect_ns;
+  /** How long nothing may be received while reading is not paused. */
+  int64_t read_ns;
+  /** How long the peer may take nothing of what waits to be written. */
+  int64_t write_ns;
+  /** How long nothing may come or go. */
+  int64_t idle_ns;
+  /** How long tg_conn_finish waits for the peer's end. */
+  int64_t linger_ns;
+} tg_conn_timeouts;
+
+/** What a connection has done so far. */
+typedef struct tg_conn_stats {
+  /** Set by the caller to the size of the structure. */
+  size_t size;
+  /** Bytes received. */
+  uint64_t bytes_in;
+  /** Bytes passed to the system. */
+  uint64_t bytes_out;
+  /** Bytes accepted and still waiting, those of files included. */
+  uint64_t queued;
+  /** When it was opened, on tg_now_ns's clock. */
+  int64_t opened_ns;
+} tg_conn_stats;
+
+/**
+ * Changes the times of a connection; they count anew from now.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: timeouts is copied.
+ * Errors: TG_EINVAL (a time below -1), TG_ENOMEM, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_conn_set_timeouts(tg_handle conn,
+                                const struct tg_conn_timeouts *timeouts);
+
+/**
+ * Changes how what arrives is cut into pieces: TG_FRAMING_…, and the longest frame in bytes (0: 65,536). It holds for what was
+ * not delivered yet.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_EINVAL (an unknown number; a batch loop and more than 65,536 bytes), TG_ENOMEM, TG_ESTALE, TG_EKIND,
+ * TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_conn_set_framing(tg_handle conn,
+                               uint32_t framing,
+                               size_t max_frame);
+
+/**
+ * Changes the watermarks and the limit, in bytes; 0: the defaults, as in tg_conn_options.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_EINVAL (unless low ≤ high ≤ limit), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_conn_set_watermarks(tg_handle conn,
+                                  size_t low,
+                                  size_t high,
+                                  size_t limit);
+
+/**
+ * What a connection has done so far. out->size is set by the caller (TG_CONN_STATS_INIT).
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: out stays the caller's.
+ * Errors: TG_EINVAL (out is NULL, or its size is not set), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_conn_get_stats(tg_handle conn,
+                             struct tg_conn_stats *out);
+
+/**
+ * Its descriptor, for options that the library has no words for. It must not be closed, read or written.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: out stays the caller's; the descriptor stays the library's.
+ * Errors: TG_EINVAL (out is NULL), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_conn_get_fd(tg_handle conn, tg_fd *out);
+
+/**
+ * The address of our end.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: out stays the caller's.
+ * Errors: TG_EINVAL (out is NULL), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -ENOTSOCK.
+ */
+TG_API int tg_conn_get_local(tg_handle conn, tg_address *out);
+
+/**
+ * The address of the peer. The system forgets it when the connection breaks: what a listener accepts comes with it, which is
+ * the time to keep it.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: out stays the caller's.
+ * Errors: TG_EINVAL (out is NULL), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -ENOTCONN, -ENOTSOCK.
+ */
+TG_API int tg_conn_get_peer(tg_handle conn,
+                            tg_address *out);
+
+/**
+ * Columns and rows of the terminal that a connection is.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: the out-parameters stay the caller's.
+ * Errors: TG_EINVAL (a NULL), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -ENOTTY.
+ */
+TG_API int tg_conn_get_window_size(tg_handle conn, uint16_t *columns, uint16_t *rows);
+
+/**
+ * Makes the terminal that a connection is hand over each key as it is typed, without echo (1), or treat lines as it did
+ * before (0). Closing the connection does that, too.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_EINVAL (neither 0 nor 1), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -ENOTTY.
+ */
+TG_API int tg_conn_set_raw(tg_handle conn,
+                           int raw);
+
+/* ---- Listeners ------------------------------------------------------------- */
+
+/** Flag of tg_listener_options: refuse the address while connections of an earlier server are not forgotten. */
+#define TG_LISTENER_NO_REUSE_ADDRESS 16u
+
+/** Flag of tg_listener_options: share the port with other listeners that ask for this; the system spreads the connections. */
+#define TG_LISTENER_REUSE_PORT 32u
+
+/** Flag of tg_listener_options: an IPv6 listener takes no IPv4 connections. */
+#define TG_LISTENER_V6_ONLY 64u
+
+/**
+ * Flag of tg_listener_options: connections for which there is no descriptor are taken and closed, instead of waiting until
+ * there is one.
+ */
+#define TG_LISTENER_SHED 128u
+
+/**
+ * A listener has accepted a connection from peer (a Unix address without a name when the peer has none). conn is open,
+ * with the callbacks of tg_listener_options.conn; give it a user of its own by tg_handle_set_user, or close it.
+ */
+typedef void (*tg_accept_cb)(tg_handle self, void *user, tg_handle conn, const tg_address *peer);
+
+/**
+ * A listener could not accept. -EMFILE, -ENFILE, -ENOBUFS, -ENOMEM, TG_ENOMEM: there is no room at present; it rests, and goes
+ * on by itself within a tenth of a second or when one of its connections is closed. Anything else: it rests until it is
+ * closed.
+ */
+typedef void (*tg_listener_error_cb)(tg_handle self, void *user, int status);
+
+/**
+ * How a listener behaves. Set up with TG_LISTENER_OPTIONS_INIT. All callbacks may be NULL. In the numbers 0 stands for the
+ * default.
+ */
+typedef struct tg_listener_options {
+  /** The size of the structure. */
+  size_t size;
+  /** A connection was accepted. */
+  tg_accept_cb on_accept;
+  /** A connection could not be accepted. */
+  tg_listener_error_cb on_error;
+  /** Passed to the callbacks (a batch loop: the number in its records). */
+  void *user;
+  /** Gives user back; may be NULL. */
+  tg_release_cb release;
+  /**
+   * What accepted connections are like; NULL: the defaults. Copied. Its user is passed to their callbacks until
+   * tg_handle_set_user gives them another; its release must be NULL, because it would come once a connection.
+   */
+  const tg_conn_options *conn;
+  /** TG_UNREF, TG_LISTENER_… or 0. */
+  uint32_t flags;
+  /** How many connections may wait in the system to be accepted. Default: 4,096 (the system may allow fewer). */
+  uint32_t backlog;
+  /** At so many open connections accepting rests until one is closed. Default: 65,536. */
+  uint32_t max_conns;
+  /** The permissions of a Unix socket's file, such as 0600; 0: as the process makes files. */
+  uint32_t mode;
+} tg_listener_options;
+
+/**
+ * Listens on an address and accepts connections: TCP over IPv4 or IPv6 (:: takes IPv4, too, unless TG_LISTENER_V6_ONLY),
+ * a Unix socket by its path or abstract name. Port 0 lets the system choose; tg_listener_get_local tells which. The file
+ * that a dead server has left under a Unix path is replaced, that of a living one is -EADDRINUSE; closing removes the file,
+ * if it is still ours.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: options->user is the library's once 0 was returned; the rest is copied.
+ * Errors: TG_EINVAL (address or out is NULL, or not an address; unknown flags; a number out of range; a release for
+ * accepted connections; functions on a batch loop), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED,
+ * TG_EPANIC, -EADDRINUSE, -EADDRNOTAVAIL, -EACCES, -ENOENT (a path in a directory that is not there), -EAFNOSUPPORT,
+ * -EMFILE, -ENFILE.
+ */
+TG_API int tg_listener_open(tg_loop loop,
+                            const tg_address *address,
+                            const struct tg_listener_options *options,
+                            tg_handle *out);
+
+/**
+ * Accepts connections on a socket that listens already, such as one that was inherited (socket activation). It does not
+ * block from now on. What the system was told about it before stays; backlog, mode and the flags about addresses must
+ * be 0.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: fd and options->user are the library's once 0 was returned.
+ * Errors: TG_EINVAL (not a listening stream socket; and as tg_listener_open), TG_EBADFD, TG_EEXIST (it is being watched),
+ * TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_listener_adopt(tg_loop loop,
+                             tg_fd fd,
+                             const struct tg_listener_options *options,
+                             tg_handle *out);
+
+/**
+ * Pauses accepting: connections wait in the system.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_listener_pause(tg_handle listener);
+
+/**
+ * Resumes accepting; harmless when it is not paused.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_listener_resume(tg_handle listener);
+
+/**
+ * Ends a listener in good order: accepts the connections that wait in the system's queue, then closes. Closing it at once
+ * (tg_close) would reset them. Connections that it has accepted live on in either case.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_listener_finish(tg_handle listener);
+
+/**
+ * How many of the connections that it has accepted are open.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: out stays the caller's.
+ * Errors: TG_EINVAL (out is NULL), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_listener_get_conns(tg_handle listener, uint32_t *out);
+
+/**
+ * The address that it listens on, with the port that the system has chosen.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: out stays the caller's.
+ * Errors: TG_EINVAL (out is NULL), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_listener_get_local(tg_handle listener, tg_address *out);
+
+/**
+ * Its socket, for options that the library has no words for. It must not be closed or accepted from.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: out stays the caller's; the socket stays the library's.
+ * Errors: TG_EINVAL (out is NULL), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_listener_get_fd(tg_handle listener, tg_fd *out);
+
+/* ---- Rate limits ----------------------------------------------------------- */
+
+/** A rate limit. Set up with TG_RATE_OPTIONS_INIT. */
+typedef struct tg_rate_options {
+  /** The size of the structure. */
+  size_t size;
+  /** Only carried. */
+  void *user;
+  /** Gives user back; may be NULL (a batch loop: must be). */
+  tg_release_cb release;
+  /** Bytes that may be read a second; 0: no limit. */
+  uint64_t read;
+  /** Bytes that may be written a second; 0: no limit. */
+  uint64_t write;
+  /** Bytes that may be read at once after a pause; 0: a second's. */
+  uint64_t read_burst;
+  /** Bytes that may be written at once after a pause; 0: a second's. */
+  uint64_t write_burst;
+} tg_rate_options;
+
+/**
+ * Opens a rate limit: connections that join it (tg_conn_join_rate) together read and write no faster. One connection by
+ * itself, or a whole group, is slowed down by its peers' being slowed down: nothing is lost. It never keeps a loop alive.
+ * Closing it frees its connections of it.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: options->user is the library's once 0 was returned.
+ * Errors: TG_EINVAL (out is NULL; a release on a batch loop), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD,
+ * TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_rate_open(tg_loop loop,
+                        const struct tg_rate_options *options,
+                        tg_handle *out);
+
+/**
+ * Changes a rate limit; what may come at once is there in full. user and release of the options must be NULL.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: options is copied.
+ * Errors: TG_EINVAL (a user or release), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_rate_set_limits(tg_handle rate,
+                              const struct tg_rate_options *options);
+
+/**
+ * Lets a connection obey a rate limit, besides another one that it may obey: its own, and a group's.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_EINVAL (of different loops), TG_EEXIST (it obeys it already), TG_ENOBUFS (it obeys two others), TG_ESTALE,
+ * TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_conn_join_rate(tg_handle conn,
+                             tg_handle rate);
+
+/**
+ * Lets a connection go without a rate limit.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_ENOENT (it does not obey it), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_conn_leave_rate(tg_handle conn, tg_handle rate);
+
+/* ---- Groups of loops ------------------------------------------------------- */
+
+/**
+ * Called on the thread of one of a group's loops: at its start, before it runs (a negative result ends the whole group and
+ * is what tg_group_new returns), and when it is being stopped, to finish what would otherwise stay open.
+ */
+typedef int (*tg_group_cb)(tg_loop loop, void *user, uint32_t index);
+
+/** A group of loops. Set up with TG_GROUP_OPTIONS_INIT. */
+typedef struct tg_group_options {
+  /** The size of the structure. */
+  size_t size;
+  /** Called on each thread at its start; may be NULL. */
+  tg_group_cb on_start;
+  /** Called on each thread when the group is being stopped; may be NULL. Its result counts for nothing. */
+  tg_group_cb on_stop;
+  /** Passed to the callbacks, from all threads. */
+  void *user;
+  /** Gives user back, on the thread that frees the group; may be NULL. */
+  tg_release_cb release;
+  /** Where each loop listens (Unix sockets cannot be shared like this); NULL: nowhere. Copied. */
+  const tg_address *address;
+  /** How; its callbacks come from all threads, and its release must be NULL. Copied, with what its conn points to. */
+  const tg_listener_options *listener;
+  /** What the loops are like; NULL: the defaults. Not TG_LOOP_BATCH. Copied. */
+  const tg_loop_options *loop_options;
+  /** How many loops, each with a thread, at most 256; 0: as many as there are processors. */
+  uint32_t loops;
+  /** 0. */
+  uint32_t reserved;
+} tg_group_options;
+
+/** What the loops of a group have done, together. Times in nanoseconds. */
+typedef struct tg_group_stats {
+  /** Set by the caller to the size of the structure. */
+  size_t size;
+  /** Loops that are running. */
+  uint64_t loops;
+  /** Connections open now. */
+  uint64_t conns;
+  /** Handles open now. */
+  uint64_t handles;
+  /** Turns. */
+  uint64_t turns;
+  /** Events and posts delivered. */
+  uint64_t events;
+  /** Time spent outside the wait. */
+  int64_t busy_ns;
+  /** Time spent waiting. */
+  int64_t idle_ns;
+  /** The largest lag of a timer. */
+  int64_t max_lag_ns;
+  /** The largest share of one loop in the connections open now, in thousandths; 1,000 when there are none. */
+  uint64_t largest_share;
+} tg_group_stats;
+
+/**
+ * Makes a group: so many loops, each on a thread of its own, which listen on the same address; the system spreads the
+ * connections among them. It returns when all of them run, or with the first failure.
+ *
+ * Each loop is an ordinary one, which belongs to its thread: callbacks of its handles come there, and other threads reach it
+ * by tg_post and the like (tg_group_get_loop). It runs until the group is stopped, or something stops that loop.
+ *
+ * Thread: any.
+ * Callable from callbacks: yes.
+ * Ownership: options->user is the library's once 0 was returned, until tg_group_free.
+ * Errors: TG_EINVAL (out is NULL; more than 256 loops; a Unix address; TG_LOOP_BATCH; a release for listeners or
+ * connections; and as tg_listener_open and tg_loop_new), TG_ELIMIT, TG_ENOMEM, TG_EPANIC, -EAGAIN (no thread can be started),
+ * -EADDRINUSE, -EADDRNOTAVAIL, -EACCES, -EMFILE, -ENFILE, and what on_start returns.
+ */
+TG_API int tg_group_new(const struct tg_group_options *options,
+                        tg_group *out);
+
+/**
+ * Stops a group in good order, and returns at once: each loop stops accepting (those who wait in the system's queue are
+ * accepted first), on_stop is called on each thread, and each loop ends when nothing keeps it alive, or when timeout_ns
+ * have passed: then its connections are reset. tg_group_join waits for that. Another call can only shorten the time.
+ *
+ * Thread: any.
+ * Callable from callbacks: yes.
+ * Errors: TG_EINVAL (a time below -1; -1 is for ever), TG_ESTALE, TG_EKIND, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_group_stop(tg_group group,
+                         int64_t timeout_ns);
+
+/**
+ * Waits until every loop of a group has ended and its thread is gone.
+ *
+ * Thread: any but those of the group.
+ * Callable from callbacks: no, not of the group's loops.
+ * Errors: TG_EREENTRANT (on a thread of the group), TG_ESTALE, TG_EKIND, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_group_join(tg_group group);
+
+/**
+ * Frees a group: stops it without waiting for connections to finish, waits for its threads, and gives user back. In a forked
+ * child, where there are no threads, it only makes the id an error.
+ *
+ * Thread: any but those of the group.
+ * Callable from callbacks: no, not of the group's loops.
+ * Errors: TG_EREENTRANT (on a thread of the group), TG_ESTALE, TG_EKIND, TG_EPANIC.
+ */
+TG_API int tg_group_free(tg_group group);
+
+/**
+ * One of the loops, for tg_post and what else any thread may do.
+ *
+ * Thread: any.
+ * Callable from callbacks: yes.
+ * Ownership: out stays the caller's; the loop stays the group's and must not be freed.
+ * Errors: TG_EINVAL (out is NULL, or there are fewer loops), TG_ESTALE, TG_EKIND, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_group_get_loop(tg_group group, uint32_t index, tg_loop *out);
+
+/**
+ * The address that the loops listen on, with the port that the system has chosen.
+ *
+ * Thread: any.
+ * Callable from callbacks: yes.
+ * Ownership: out stays the caller's.
+ * Errors: TG_EINVAL (out is NULL), TG_ENOENT (the group does not listen), TG_ESTALE, TG_EKIND, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_group_get_local(tg_group group,
+                              tg_address *out);
+
+/**
+ * What the loops have done, together, as of their last turns. out->size is set by the caller (TG_GROUP_STATS_INIT).
+ *
+ * Thread: any.
+ * Callable from callbacks: yes.
+ * Ownership: out stays the caller's.
+ * Errors: TG_EINVAL (out is NULL, or its size is not set), TG_ESTALE, TG_EKIND, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_group_get_stats(tg_group group,
+                              struct tg_group_stats *out);
+
 /* ---- Batches: events as records -------------------------------------------- */
 
 /** Record: a descriptor. bits: what it is ready for; value: the status (0, TG_ETIMEDOUT, TG_EBADFD). */
@@ -1262,6 +2130,42 @@ TG_API int tg_address_to_sockaddr(const struct tg_address *address,
 
 /** Record: work is over. bits: the status as an int (0, TG_ECANCELED, TG_EFORKED); value: the result. The handle closes. */
 #define TG_RECORD_DONE 9u
+
+/** Record: a listener has accepted a connection. value: its handle; bits: where in data its address is, a tg_address. */
+#define TG_RECORD_ACCEPT 16u
+
+/** Record: a listener could not accept. value: why (see tg_listener_error_cb). */
+#define TG_RECORD_LISTENER_ERROR 17u
+
+/** Record: a connection is open. */
+#define TG_RECORD_CONN_OPEN 18u
+
+/** Record: a connection has received bytes, or a frame. bits: how many; value: where in data they begin. */
+#define TG_RECORD_CONN_DATA 19u
+
+/** Record: a connection with TG_CONN_PULL has something to read. */
+#define TG_RECORD_CONN_READABLE 20u
+
+/** Record: the peer of a connection has ended its direction. */
+#define TG_RECORD_CONN_EOF 21u
+
+/** Record: what waits in a connection is down to the low watermark. */
+#define TG_RECORD_CONN_DRAIN 22u
+
+/** Record: a time of a connection is over. bits: TG_TIMEOUT_… */
+#define TG_RECORD_CONN_TIMEOUT 23u
+
+/** Record: a tg_conn_mark was reached. value: its token; bits: the status as an int. */
+#define TG_RECORD_CONN_WRITTEN 24u
+
+/** Record: a connection is over. value: the reason. The handle closes. */
+#define TG_RECORD_CONN_CLOSE 25u
+
+/**
+ * Record: the peer of a connection with TG_CONN_DESCRIPTORS has passed descriptors. bits: how many; value: where in
+ * data they are, tg_fd by tg_fd.
+ */
+#define TG_RECORD_CONN_DESCRIPTORS 26u
 
 /**
  * Record: a process has ended. bits: the status as an int (see tg_process_cb); value: what it returned, or minus the
@@ -1857,6 +2761,14 @@ TG_API int tg_watch_open(tg_loop loop,
 #define TG_HANDLE_INFO_INIT { sizeof(tg_handle_info), 0, 0, 0, 0, 0, 0 }
 #define TG_IO_OPTIONS_INIT { sizeof(tg_io_options), NULL, NULL, NULL, 0, TG_LEVEL, 0 }
 #define TG_TIMER_OPTIONS_INIT { sizeof(tg_timer_options), NULL, NULL, NULL, 0, 0 }
+#define TG_CONN_OPTIONS_INIT { sizeof(tg_conn_options), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, \
+                               0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+#define TG_GROUP_OPTIONS_INIT { sizeof(tg_group_options), NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0 }
+#define TG_GROUP_STATS_INIT { sizeof(tg_group_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+#define TG_RATE_OPTIONS_INIT { sizeof(tg_rate_options), NULL, NULL, 0, 0, 0, 0 }
+#define TG_CONN_TIMEOUTS_INIT { sizeof(tg_conn_timeouts), 0, 0, 0, 0, 0 }
+#define TG_CONN_STATS_INIT { sizeof(tg_conn_stats), 0, 0, 0, 0 }
+#define TG_LISTENER_OPTIONS_INIT { sizeof(tg_listener_options), NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0 }
 #define TG_WORK_OPTIONS_INIT { sizeof(tg_work_options), NULL, NULL, NULL, 0, 0 }
 #define TG_SIGNAL_OPTIONS_INIT { sizeof(tg_signal_options), NULL, NULL, NULL, 0, 0 }
 #define TG_ASYNC_OPTIONS_INIT { sizeof(tg_async_options), NULL, NULL, NULL, 0, 0 }

@@ -76,6 +76,14 @@ impl tg_address {
     }
 }
 
+/// The bytes of an address, for those who read it from memory.
+pub(crate) fn bytes_of(address: &tg_address) -> &[u8] {
+    // SAFETY: repr(C) without padding (checked below), and every byte is initialised.
+    unsafe { std::slice::from_raw_parts((&raw const *address).cast(), size_of::<tg_address>()) }
+}
+
+const _: () = assert!(size_of::<tg_address>() == 4 + 2 + 2 + 4 + 16 + 108);
+
 /// Reads a numeric address: "127.0.0.1", "::1", "fe80::1%2" (2 is the interface's number). Names are not looked up: that is
 /// tg_resolve_open's work.
 ///

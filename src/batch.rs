@@ -27,6 +27,30 @@ pub const TG_RECORD_FAILED: u32 = 8;
 /// Record: work is over. `bits`: the status as an int (0, TG_ECANCELED, TG_EFORKED); `value`: the result. The handle closes.
 pub const TG_RECORD_DONE: u32 = 9;
 
+/// Record: a listener has accepted a connection. `value`: its handle; `bits`: where in `data` its address is, a tg_address.
+pub const TG_RECORD_ACCEPT: u32 = 16;
+/// Record: a listener could not accept. `value`: why (see tg_listener_error_cb).
+pub const TG_RECORD_LISTENER_ERROR: u32 = 17;
+/// Record: a connection is open.
+pub const TG_RECORD_CONN_OPEN: u32 = 18;
+/// Record: a connection has received bytes, or a frame. `bits`: how many; `value`: where in `data` they begin.
+pub const TG_RECORD_CONN_DATA: u32 = 19;
+/// Record: a connection with TG_CONN_PULL has something to read.
+pub const TG_RECORD_CONN_READABLE: u32 = 20;
+/// Record: the peer of a connection has ended its direction.
+pub const TG_RECORD_CONN_EOF: u32 = 21;
+/// Record: what waits in a connection is down to the low watermark.
+pub const TG_RECORD_CONN_DRAIN: u32 = 22;
+/// Record: a time of a connection is over. `bits`: TG_TIMEOUT_…
+pub const TG_RECORD_CONN_TIMEOUT: u32 = 23;
+/// Record: a tg_conn_mark was reached. `value`: its token; `bits`: the status as an int.
+pub const TG_RECORD_CONN_WRITTEN: u32 = 24;
+/// Record: a connection is over. `value`: the reason. The handle closes.
+pub const TG_RECORD_CONN_CLOSE: u32 = 25;
+
+/// Record: the peer of a connection with TG_CONN_DESCRIPTORS has passed descriptors. `bits`: how many; `value`: where in
+/// `data` they are, tg_fd by tg_fd.
+pub const TG_RECORD_CONN_DESCRIPTORS: u32 = 26;
 /// Record: a process has ended. `bits`: the status as an int (see tg_process_cb); `value`: what it returned, or minus the
 /// number of the signal that has killed it, or 0 when the status is not 0. The handle closes.
 pub const TG_RECORD_EXIT: u32 = 14;

@@ -3,8 +3,10 @@
 //! The memory is shared with C code of the same thread, between calls only. The library trusts nothing that it finds there:
 //! counts are checked, and its own copies say where the arrays are.
 
+use crate::address::{bytes_of, tg_address};
 use crate::batch::{self, tg_batch, tg_record, tg_submission};
 use crate::callbacks::{Post, status_and_value};
+use crate::conn::options::which;
 use std::cell::Cell;
 use tidegate_reactor::{Error, Event, EventLoop, Id, Result, Sink};
 
@@ -222,6 +224,10 @@ impl Sink for Batch {
         LARGEST_CARRY
     }
 
+    fn accepted_user(listener: &u64) -> u64 {
+        *listener
+    }
+
     fn deliver(&self, _event_loop: &EventLoop<Self>, id: Id, user: &u64, event: Event<'_>) {
         crate::inject::panic_if_asked("dispatch");
         let (kind, bits, value) = match event {
@@ -232,6 +238,23 @@ impl Sink for Batch {
             }
             Event::Async => (batch::TG_RECORD_ASYNC, 0, 0),
             Event::Hook(kind) => (batch::TG_RECORD_HOOK, crate::handle::hook_kind(kind), 0),
+            Event::Accepted { conn, peer } => {
+                let peer = tg_address::from_engine(peer);
+                (batch::TG_RECORD_ACCEPT, self.carry(&[bytes_of(&peer)]) as u32, conn.raw() as i64)
+            }
+            Event::ListenerError { status } => (batch::TG_RECORD_LISTENER_ERROR, 0, status.into()),
+            Event::Opened => (batch::TG_RECORD_CONN_OPEN, 0, 0),
+            Event::Data(bytes) => (batch::TG_RECORD_CONN_DATA, bytes.len() as u32, self.carry(&[bytes])),
+            Event::Passed(descriptors) => {
+                let numbers: Vec<[u8; 4]> = descriptors.iter().map(|fd| fd.to_ne_bytes()).collect();
+                (batch::TG_RECORD_CONN_DESCRIPTORS, descriptors.len() as u32, self.carry(&[numbers.as_flattened()]))
+            }
+            Event::Readable => (batch::TG_RECORD_CONN_READABLE, 0, 0),
+            Event::Eof => (batch::TG_RECORD_CONN_EOF, 0, 0),
+            Event::Drained => (batch::TG_RECORD_CONN_DRAIN, 0, 0),
+            Event::TimedOut(timeout) => (batch::TG_RECORD_CONN_TIMEOUT, which(timeout), 0),
+            Event::Written { token, status } => (batch::TG_RECORD_CONN_WRITTEN, status as u32, token as i64),
+            Event::ConnOver { reason } => (batch::TG_RECORD_CONN_CLOSE, 0, reason.into()),
             Event::Done(outcome) => {
                 let (status, value) = status_and_value(outcome);
                 (batch::TG_RECORD_DONE, status as u32, value)

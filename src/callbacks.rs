@@ -1,10 +1,13 @@
 //! The sink of C callbacks.
 
+use crate::address::tg_address;
 use crate::asyncs::{tg_async_cb, tg_post_cb};
+use crate::conn::options::{ConnCallbacks, tg_conn_cb, which};
 use crate::event_loop::tg_slow_cb;
 use crate::hooks::tg_hook_cb;
 use crate::inject;
 use crate::io::tg_io_cb;
+use crate::listener::ListenerCallbacks;
 use crate::process::tg_process_cb;
 use crate::signal::tg_signal_cb;
 use crate::timer::tg_timer_cb;
@@ -12,13 +15,14 @@ use crate::types::tg_release_cb;
 use crate::watch::{tg_change, tg_watch_cb};
 use crate::work::tg_work_cb;
 use std::ffi::{c_int, c_void};
+use std::rc::Rc;
 use tidegate_reactor::{Event, EventLoop, Id, Outcome, Sink};
 
 /// See the module.
 pub(crate) struct Callbacks;
 
 /// The function of a handle, by kind.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) enum Callback {
     Io(tg_io_cb),
     Timer(tg_timer_cb),
@@ -26,13 +30,17 @@ pub(crate) enum Callback {
     Async(tg_async_cb),
     Hook(tg_hook_cb),
     Work(tg_work_cb),
+    Listener(Rc<ListenerCallbacks>),
+    Conn(Rc<ConnCallbacks>),
+    /// Nothing is ever told.
+    None,
     Slow(tg_slow_cb),
     Process(tg_process_cb),
     Watch(tg_watch_cb),
 }
 
 /// What a handle carries: whom to call, with what, and how to give it back.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct User {
     pub(crate) callback: Callback,
     pub(crate) user: *mut c_void,
@@ -71,16 +79,96 @@ pub(crate) fn status_and_value(outcome: &Outcome) -> (c_int, i64) {
     }
 }
 
+/// # Safety
+/// The functions may be called with `data`.
+#[inline]
+unsafe fn deliver_conn(callbacks: &ConnCallbacks, id: u64, data: *mut c_void, event: Event<'_>) {
+    let plain = |callback: tg_conn_cb| {
+        if let Some(call) = callback {
+            // SAFETY: the caller's promise.
+            unsafe { call(id, data) };
+        }
+    };
+    match event {
+        Event::Data(bytes) => {
+            if let Some(call) = callbacks.on_data {
+                // SAFETY: the caller's promise; the bytes live through the call.
+                unsafe { call(id, data, bytes.as_ptr().cast(), bytes.len()) };
+            }
+        }
+        Event::Opened => plain(callbacks.on_open),
+        Event::Readable => plain(callbacks.on_readable),
+        Event::Eof => plain(callbacks.on_eof),
+        Event::Drained => plain(callbacks.on_drain),
+        Event::Written { token, status } => {
+            if let Some(call) = callbacks.on_written {
+                // SAFETY: the caller's promise.
+                unsafe { call(id, data, token, status) };
+            }
+        }
+        Event::TimedOut(timeout) => {
+            if let Some(call) = callbacks.on_timeout {
+                // SAFETY: the caller's promise.
+                unsafe { call(id, data, which(timeout)) };
+            }
+        }
+        Event::Passed(descriptors) => {
+            if let Some(call) = callbacks.on_descriptors {
+                // SAFETY: the caller's promise; the numbers live through the call.
+                unsafe { call(id, data, descriptors.as_ptr(), descriptors.len()) };
+            }
+        }
+        Event::ConnOver { reason } => {
+            if let Some(call) = callbacks.on_close {
+                // SAFETY: the caller's promise.
+                unsafe { call(id, data, reason) };
+            }
+        }
+        _ => {}
+    }
+}
+
+/// # Safety
+/// The functions may be called with `data`.
+unsafe fn deliver_listener(callbacks: &ListenerCallbacks, id: u64, data: *mut c_void, event: Event<'_>) {
+    match event {
+        Event::Accepted { conn, peer } => {
+            if let Some(call) = callbacks.on_accept {
+                let peer = tg_address::from_engine(peer);
+                // SAFETY: the caller's promise; the address lives through the call.
+                unsafe { call(id, data, conn.raw(), &raw const peer) };
+            }
+        }
+        Event::ListenerError { status } => {
+            if let Some(call) = callbacks.on_error {
+                // SAFETY: the caller's promise.
+                unsafe { call(id, data, status) };
+            }
+        }
+        _ => {}
+    }
+}
+
 impl Sink for Callbacks {
     type User = User;
     type Post = Post;
+
+    fn accepted_user(listener: &User) -> User {
+        match &listener.callback {
+            Callback::Listener(callbacks) => {
+                User { callback: Callback::Conn(callbacks.conn.clone()), user: callbacks.conn_user, release: None }
+            }
+            // Not reached: only listeners accept.
+            _ => User { release: None, ..listener.clone() },
+        }
+    }
 
     fn deliver(&self, _event_loop: &EventLoop<Self>, id: Id, user: &User, event: Event<'_>) {
         inject::panic_if_asked("dispatch");
         let (id, data) = (id.raw(), user.user);
         // SAFETY: the caller's function, called with the pointer that was accepted with it and is not yet released.
         unsafe {
-            match (user.callback, event) {
+            match (&user.callback, event) {
                 (Callback::Io(Some(call)), Event::Io { ready, status }) => call(id, data, ready, status),
                 (Callback::Timer(Some(call)), Event::Timer { missed }) => call(id, data, missed),
                 (Callback::Signal(Some(call)), Event::Signal { signum, count }) => call(id, data, signum, count),
@@ -90,6 +178,8 @@ impl Sink for Callbacks {
                     let (status, result) = status_and_value(outcome);
                     call(id, data, status, result);
                 }
+                (Callback::Conn(callbacks), event) => deliver_conn(callbacks, id, data, event),
+                (Callback::Listener(callbacks), event) => deliver_listener(callbacks, id, data, event),
                 (Callback::Process(Some(call)), Event::Exit { status, code, signal }) => {
                     call(id, data, status, code, signal);
                 }

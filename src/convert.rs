@@ -1,6 +1,8 @@
 //! Every conversion of a pointer that comes from C. Nothing outside this file looks behind one.
 
+use crate::conn::write::tg_buffer;
 use std::ffi::{CStr, c_char};
+use std::io::IoSlice;
 use std::mem::MaybeUninit;
 use tidegate_reactor::{Error, Result};
 
@@ -250,4 +252,29 @@ pub(crate) fn write_text(room: &mut [MaybeUninit<u8>], text: &str) -> Result<usi
     write_bytes(room, text.as_bytes())?;
     room[text.len()].write(0);
     Ok(text.len())
+}
+
+/// The most pieces of one vectored write (what POSIX calls IOV_MAX).
+const MOST_PIECES: usize = 1024;
+
+/// Pieces of memory of the caller's.
+///
+/// # Errors
+/// [`Error::INVALID`] for a NULL or too many; [`Error::NO_MEMORY`].
+///
+/// # Safety
+/// `first` is NULL or points to `count` elements, each of which names memory that is readable during the call.
+pub(crate) unsafe fn pieces<'a>(first: *const tg_buffer, count: usize) -> Result<Vec<IoSlice<'a>>> {
+    if count > MOST_PIECES {
+        return Err(Error::invalid("more than 1,024 pieces"));
+    }
+    // SAFETY: the caller's promise.
+    let buffers = unsafe { array(first.cast_mut(), count) }?;
+    let mut pieces = Vec::new();
+    pieces.try_reserve_exact(count)?;
+    for buffer in buffers {
+        // SAFETY: the caller's promise.
+        pieces.push(IoSlice::new(unsafe { bytes(buffer.data.cast(), buffer.length) }?));
+    }
+    Ok(pieces)
 }

@@ -25,6 +25,12 @@ pub const TG_KIND_IDLE: u32 = 7;
 
 /// Kind of handle: work on another thread.
 pub const TG_KIND_WORK: u32 = 8;
+/// Kind of handle: accepts connections.
+pub const TG_KIND_LISTENER: u32 = 15;
+/// Kind of handle: a connected stream.
+pub const TG_KIND_CONN: u32 = 16;
+/// Kind of handle: a rate limit.
+pub const TG_KIND_RATE: u32 = 17;
 
 /// Kind of handle: a process.
 pub const TG_KIND_PROCESS: u32 = 13;
@@ -178,7 +184,7 @@ pub unsafe extern "C" fn tg_handle_set_user(handle: tg_handle, user: *mut c_void
     guard!(tg_handle_set_user(handle, user, release), {
         find_handle(handle).and_then(|(found, id)| match &found.either {
             Either::Callbacks(event_loop) => {
-                event_loop.change_user(id, |before| User { callback: before.callback, user, release })
+                event_loop.change_user(id, |before| User { callback: before.callback.clone(), user, release })
             }
             Either::Batch(_) if release.is_some() => Err(no_functions()),
             Either::Batch(event_loop) => event_loop.change_user(id, |_| user as u64),
@@ -256,6 +262,9 @@ fn kind(kind: Kind) -> u32 {
         Kind::Async => TG_KIND_ASYNC,
         Kind::Hook(kind) => hook_kind(kind),
         Kind::Job(JobKind::Work) => TG_KIND_WORK,
+        Kind::Listener => TG_KIND_LISTENER,
+        Kind::Conn => TG_KIND_CONN,
+        Kind::Rate => TG_KIND_RATE,
         Kind::Process => TG_KIND_PROCESS,
         Kind::Watch => TG_KIND_WATCH,
     }

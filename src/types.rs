@@ -14,6 +14,9 @@ pub type tg_loop = u64;
 /// A poller.
 pub type tg_poller = u64;
 
+/// A group of loops.
+pub type tg_group = u64;
+
 /// Gives back a `user` pointer: called exactly once for each that was accepted, on the loop's thread, after which the
 /// library never touches it again. Not to be left by longjmp; a foreign exception ends the process.
 pub type tg_release_cb = Option<unsafe extern "C-unwind" fn(user: *mut c_void)>;

@@ -5,7 +5,10 @@
 pub mod address;
 pub mod change;
 pub mod error;
+pub mod framing;
 pub mod id;
 pub mod interest;
+pub mod out_queue;
+pub mod rate;
 pub mod table;
 pub mod timers;

@@ -21,6 +21,12 @@ pub enum Kind {
     Hook(HookKind),
     /// Something that ends with one event.
     Job(JobKind),
+    /// Accepts connections.
+    Listener,
+    /// A connected stream.
+    Conn,
+    /// A rate limit.
+    Rate,
     /// A process.
     Process,
     /// Watches files.
@@ -78,8 +84,8 @@ impl<S: Sink> EventLoop<S> {
     pub fn change_user(&self, id: Id, change: impl FnOnce(&S::User) -> S::User) -> Result<()> {
         let mut core = self.core()?;
         core.entry(id)?;
-        let room = core.table.len() + 1;
-        core.releases.try_reserve(room)?;
+        let room = core.room_for_releases();
+        core.releases.try_reserve(room + 1)?;
         let entry = core.entry(id)?;
         let fresh = change(&entry.user);
         let before = std::mem::replace(&mut entry.user, fresh);
@@ -118,6 +124,14 @@ impl<S: Sink> EventLoop<S> {
         Ok(core.table.len())
     }
 
+    /// How many connections are open.
+    ///
+    /// # Errors
+    /// [`Error::FORKED`](crate::Error::FORKED), [`Error::PANIC`](crate::Error::PANIC).
+    pub fn open_conns(&self) -> Result<usize> {
+        Ok(self.core()?.conns.count)
+    }
+
     /// One line a handle: id, kind, what it watches, whether it is active and referenced.
     ///
     /// # Errors
@@ -140,6 +154,9 @@ impl<S: Sink> EventLoop<S> {
                 Kind::Hook(HookKind::Prepare) => "prepare".to_owned(),
                 Kind::Hook(HookKind::Check) => "check".to_owned(),
                 Kind::Job(JobKind::Work) => "work".to_owned(),
+                Kind::Listener => format!("listener fd {}", info.value),
+                Kind::Rate => "rate".to_owned(),
+                Kind::Conn => format!("conn fd {} interest {:#x}", info.value, info.interest),
                 Kind::Process => format!("process {}", info.value),
                 Kind::Watch => format!("watch of {} directories", info.value),
             };
@@ -158,6 +175,9 @@ fn describe<U>(entry: &Entry<U>) -> HandleInfo {
         Slot::Async | Slot::Opening => (Kind::Async, 0, 0),
         Slot::Hook(kind) => (Kind::Hook(*kind), 0, 0),
         Slot::Job(job) => (Kind::Job(job.kind), 0, 0),
+        Slot::Listener(listener) => (Kind::Listener, i64::from(listener.owned.fd()), listener.owned.interest()),
+        Slot::Rate(_) => (Kind::Rate, 0, 0),
+        Slot::Conn(conn) => (Kind::Conn, i64::from(conn.owned.fd()), conn.owned.interest()),
         Slot::Process(slot) => (Kind::Process, i64::from(slot.process.pid()), 0),
         Slot::Watch(slot) => (Kind::Watch, slot.changes.directories() as i64, 0),
     };

@@ -9,6 +9,8 @@
 mod asyncs;
 pub mod clock;
 pub mod closures;
+mod conn;
+mod connect;
 mod core;
 mod dispatch;
 mod fork;
@@ -18,9 +20,11 @@ mod inbox;
 mod io;
 mod jobs;
 mod limits;
+mod listener;
 mod nest;
 mod owned;
 mod process;
+mod rate;
 mod ready;
 mod run;
 mod signal;
@@ -33,15 +37,21 @@ mod work;
 pub use self::core::HookKind;
 pub use asyncs::send as async_send;
 pub use clock::Clock;
+pub use conn::{ConnStats, Shape, Timeout, Timeouts};
+pub use connect::ConnectOptions;
 pub use handles::{HandleInfo, Kind};
 pub use inbox::{Registry, stop, wake};
 pub use jobs::{JobKind, Outcome};
 pub use limits::{DEFAULT_MAX_POSTS, MAX_WORK_THREADS, MIN_WORK_THREADS};
+pub use listener::ListenerConfig;
+pub use rate::RateConfig;
 pub use stats::Stats;
 
 use self::core::Core;
+use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use crate::base::id::Id;
+use crate::sys::Fd;
 use crate::sys::poller::{Poller, Waker};
 use crate::sys::port::Claim;
 use crate::sys::thread;
@@ -77,6 +87,45 @@ pub enum Event<'a> {
     Hook(HookKind),
     /// What was to be done on another thread has ended; the handle closes after this.
     Done(&'a Outcome),
+    /// A listener has accepted a connection.
+    Accepted {
+        /// The connection, which is open.
+        conn: Id,
+        /// Where it comes from.
+        peer: &'a Address,
+    },
+    /// A listener could not accept: it tries again by itself after a lack of descriptors or memory, and rests after anything
+    /// else.
+    ListenerError {
+        /// Why.
+        status: i32,
+    },
+    /// A connection is connected.
+    Opened,
+    /// A connection has received bytes, or a frame of them.
+    Data(&'a [u8]),
+    /// The peer of a connection has passed descriptors, which belong to the program from now on.
+    Passed(&'a [Fd]),
+    /// A connection has something to read, which the program does by itself.
+    Readable,
+    /// The peer has ended its direction.
+    Eof,
+    /// What waited to be written is below the low mark again.
+    Drained,
+    /// Nothing has come or gone for that long.
+    TimedOut(Timeout),
+    /// Everything accepted before the mark was written, or lost.
+    Written {
+        /// The mark's.
+        token: u64,
+        /// 0, or why it was lost.
+        status: i32,
+    },
+    /// A connection is over; the handle closes after this.
+    ConnOver {
+        /// 0 when both directions ended in good order.
+        reason: i32,
+    },
     /// A process has ended; the handle closes after this.
     Exit {
         /// 0, or why the rest is not known: [`Error::NOT_FOUND`], the program itself has reaped it;
@@ -116,6 +165,8 @@ pub trait Sink: Sized + 'static {
     fn largest_carry(&self) -> usize {
         usize::MAX
     }
+    /// What a connection carries that a listener has accepted.
+    fn accepted_user(listener: &Self::User) -> Self::User;
     /// A handle has an event.
     fn deliver(&self, event_loop: &EventLoop<Self>, id: Id, user: &Self::User, event: Event<'_>);
     /// A post or deferred call has its turn.

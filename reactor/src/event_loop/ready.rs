@@ -58,6 +58,21 @@ impl<S: Sink> Core<S> {
             return Some(told);
         }
         loop {
+            if self.turn.current.is_some() {
+                if let told @ Some(_) = self.next_of_current() {
+                    return told;
+                }
+            }
+            if self.turn.accepting.is_some() {
+                if let told @ Some(_) = self.next_accepted() {
+                    return told;
+                }
+            }
+            if !self.turn.finishing.is_empty() {
+                if let told @ Some(_) = self.next_finishing() {
+                    return told;
+                }
+            }
             while let Some((id, bits)) = self.turn.tell.get(self.turn.next_tell).copied() {
                 self.turn.next_tell += 1;
                 if let Some(told) = self.tell_io(id, bits) {

@@ -5,3 +5,4 @@
 pub mod changes;
 pub mod descriptors;
 pub mod poller;
+pub mod stream;

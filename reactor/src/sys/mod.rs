@@ -16,6 +16,9 @@
 //! | [`poll_once`] | wait for a set of descriptors once, without registering anything |
 //! | [`signal`] | subscribe a loop to a signal, count deliveries |
 //! | [`socket`] | make and name sockets; addresses as the system has them |
+//! | [`stream`] | read, write, accept, connect, copy files to streams; never SIGPIPE |
+//! | [`tty`] | terminals: mode and size; opening one anew |
+//! | [`bound`] | listening sockets, and the files of Unix sockets |
 //! | [`process`] | start, watch, signal and reap processes |
 //! | [`inotify`] | changes of files and directories, one raw event after another (Linux) |
 //! | [`annotate`] | tells helgrind about our synchronisation (test builds only) |
@@ -23,6 +26,7 @@
 //! Nothing else of this folder is visible above it.
 
 pub mod annotate;
+pub mod bound;
 pub mod clock;
 pub mod fork;
 pub mod inotify;
@@ -37,7 +41,9 @@ pub mod port;
 pub mod process;
 pub mod signal;
 pub mod socket;
+pub mod stream;
 pub mod thread;
+pub mod tty;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
