@@ -95,7 +95,7 @@ fn a_directory_tells_of_its_entries() {
 
 #[test]
 fn new_directories_are_watched_and_nothing_in_them_is_missed_or_told_twice() {
-    // mutation: `take_entry` tells what was found again; or `walk` does not look into what is new.
+    // mutation: `take_entry` does not look into what is new.
     let (place, event_loop, seen) = (Place::new(), Closures::new_loop().unwrap(), Seen::default());
     fs::create_dir(place.at("old")).unwrap();
     watch(&event_loop, &place.0, true, false, &seen);
@@ -116,6 +116,41 @@ fn new_directories_are_watched_and_nothing_in_them_is_missed_or_told_twice() {
     assert_eq!(created.len(), distinct.len(), "told once each");
     assert_eq!(created.len(), 50 * 5 + 1);
     assert!(distinct.contains(&"d49/e/f/file".to_owned()) && distinct.contains(&"old/x".to_owned()));
+}
+
+#[test]
+fn what_is_made_while_it_is_looked_for_is_told_once() {
+    // mutation: `take_entry` tells again what was found.
+    let (place, event_loop, seen) = (Place::new(), Closures::new_loop().unwrap(), Seen::default());
+    watch(&event_loop, &place.0, true, false, &seen);
+    let root = place.0.clone();
+    let maker = std::thread::spawn(move || {
+        for number in 0..500 {
+            let directory = root.join(format!("d{number}"));
+            fs::create_dir(&directory).unwrap();
+            for name in ["a", "b", "c", "d", "e"] {
+                fs::create_dir(directory.join(name)).unwrap();
+            }
+        }
+    });
+    while !maker.is_finished() {
+        event_loop.run_nowait().unwrap();
+    }
+    maker.join().unwrap();
+    // As long as there is something in the queue, a turn tells something.
+    loop {
+        let before = seen.borrow().len();
+        turns(&event_loop);
+        if seen.borrow().len() == before {
+            break;
+        }
+    }
+    let mut told = take(&seen);
+    told.sort();
+    let count = told.len();
+    told.dedup();
+    assert_eq!((count, told.len()), (500 * 6, 500 * 6));
+    assert!(told.iter().all(|change| change.0 == CREATED | DIRECTORY));
 }
 
 #[test]
