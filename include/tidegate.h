@@ -2645,7 +2645,8 @@ TG_API int tg_process_get_pid(tg_handle process, int *out);
 
 /**
  * This process's end of the pipe or socket that was made for the program's descriptor index. It does not block (the
- * program's end does), and is closed when another program is executed. Ends that were not taken are closed with the handle.
+ * program's end does), and is closed when another program is executed; tg_conn_open makes a connection of it. Ends that were not
+ * taken are closed with the handle.
  *
  * Thread: the loop's.
  * Callable from callbacks: yes.

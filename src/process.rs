@@ -295,7 +295,8 @@ pub unsafe extern "C" fn tg_process_get_pid(process: tg_handle, out: *mut c_int)
 }
 
 /// This process's end of the pipe or socket that was made for the program's descriptor `index`. It does not block (the
-/// program's end does), and is closed when another program is executed. Ends that were not taken are closed with the handle.
+/// program's end does), and is closed when another program is executed; tg_conn_open makes a connection of it. Ends that were not
+/// taken are closed with the handle.
 ///
 /// Thread: the loop's.
 /// Callable from callbacks: yes.

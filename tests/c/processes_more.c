@@ -157,6 +157,66 @@ static void any_process_can_be_watched(void)
     free_loop(loop, 0);
 }
 
+typedef struct traffic {
+    size_t received, differing;
+    int closed;
+} traffic;
+
+#define TRAFFIC 1000000u
+
+static void on_eof_go_on(tg_handle self, void *user) { (void)self, (void)user; }
+
+static void on_traffic(tg_handle self, void *user, const void *data, size_t length)
+{
+    traffic *it = user;
+    (void)self;
+    for (size_t i = 0; i < length; i++, it->received++)
+        it->differing += ((const unsigned char *)data)[i] != (unsigned char)(it->received * 7);
+}
+
+static void on_traffic_over(tg_handle self, void *user, int reason)
+{
+    (void)self, (void)reason;
+    ((traffic *)user)->closed++;
+}
+
+static tg_handle wrap(tg_loop loop, int fd, traffic *user)
+{
+    tg_conn_options options = TG_CONN_OPTIONS_INIT;
+    tg_handle conn = 0;
+    options.on_data = on_traffic;
+    options.on_eof = user->closed < 0 ? on_eof_go_on : NULL; /* one that only writes has nothing to read */
+    options.on_close = on_traffic_over;
+    options.user = user;
+    MUST(tg_conn_open(loop, fd, &options, &conn) == 0);
+    return conn;
+}
+
+/* More than the pipes hold, through a program and back. */
+static void pipes_of_a_program_as_connections(void)
+{
+    tg_loop loop = new_loop();
+    ended user = { 0, 0, 0, 0, 0 };
+    traffic there = { 0, 0, -1 }, back = { 0, 0, 0 };
+    tg_handle process = start_cat(loop, 0, &user), to;
+    unsigned char *data = malloc(TRAFFIC);
+    MUST(data != NULL);
+    for (size_t i = 0; i < TRAFFIC; i++) data[i] = (unsigned char)(i * 7);
+    to = wrap(loop, take(process, 0), &there);
+    wrap(loop, take(process, 1), &back);
+    CHECK(tg_conn_write(to, data, TRAFFIC) >= 0);
+    CHECK_CODE(tg_conn_finish(to), 0);
+    CHECK_CODE(tg_loop_run(loop), 0);
+    CHECK_EQ(back.received, TRAFFIC);
+    CHECK_EQ(back.differing, 0);
+    CHECK_EQ(there.closed, 0); /* from -1: told once */
+    CHECK_EQ(back.closed, 1);
+    CHECK_CODE(user.status, 0);
+    CHECK_EQ(user.exit_code, 0);
+    free(data);
+    free_loop(loop, 0);
+}
+
 /* mutation: the value of the record is the exit code whatever has ended it. */
 static void batches_tell_ends_as_records(void)
 {
@@ -270,6 +330,7 @@ int main(void)
     RUN(kill_reaches_it_and_nobody_else);
     RUN(restarted_in_its_own_callback);
     RUN(any_process_can_be_watched);
+    RUN(pipes_of_a_program_as_connections);
     RUN(batches_tell_ends_as_records);
     RUN(h57_processes_of_the_parent);
     RUN(h61_closed_early_in_a_forked_child);
