@@ -247,7 +247,7 @@ static void batches_tell_changes_as_records(void)
     make_place();
     CHECK_CODE(tg_watch_open(loop, place, &options, &handle), 0);
     for (int i = 0; i < 10; i++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "f%d", i);
         touch(at(name));
     }
@@ -258,7 +258,7 @@ static void batches_tell_changes_as_records(void)
         for (uint32_t i = 0; i < batch->record_count; i++, seen++) {
             const tg_record *record = &batch->records[i];
             const unsigned char *data = batch->data + record->value;
-            char name[8];
+            char name[16];
             int32_t status;
             snprintf(name, sizeof name, "f%d", seen);
             memcpy(&status, data + 4, sizeof status);
