@@ -58,6 +58,7 @@ mod header {
         ("batch.rs", "Batches: events as records"),
         ("poller.rs", "The poller"),
         ("poller/once.rs", "Waiting once"),
+        ("resolve.rs", "Looking up names"),
         ("process.rs", "Processes"),
         ("watch.rs", "Watching files"),
     ];

@@ -552,6 +552,9 @@ TG_API int tg_loop_dump(tg_loop loop,
 /** Kind of handle: a rate limit. */
 #define TG_KIND_RATE 17u
 
+/** Kind of handle: a look-up of names. */
+#define TG_KIND_RESOLVE 9u
+
 /** Kind of handle: a process. */
 #define TG_KIND_PROCESS 13u
 
@@ -1421,6 +1424,25 @@ TG_API int tg_conn_connect(tg_loop loop,
                            const tg_conn_options *options,
                            tg_handle *out);
 
+/**
+ * Connects to a host by its name: the name is looked up on a thread, then its addresses of both families are tried in turns,
+ * each with a head start of 250 ms before the next one (RFC 8305); the first to succeed becomes the connection. on_open tells
+ * of it; until then every call but those of all handles and tg_conn_abort answers -ENOTCONN. A failure comes by on_close:
+ * TG_ENONAME, TG_ETRYAGAIN, TG_ERESOLVE, TG_ETIMEDOUT (the connect timeout counts for all of it), or what the last address
+ * answered. tg_close ends it at any moment.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: options->user is the library's once 0 was returned; the rest is copied.
+ * Errors: TG_EINVAL (a NULL; a name of more than 1,024 bytes; a port above 65,535; a number of the options is out of range),
+ * TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EAGAIN (no thread can be started).
+ */
+TG_API int tg_conn_connect_name(tg_loop loop,
+                                const char *host,
+                                const char *service,
+                                const tg_conn_options *options,
+                                tg_handle *out);
+
 /* ---- Connections: writing -------------------------------------------------- */
 
 /** A piece of memory to be written. */
@@ -2168,6 +2190,13 @@ TG_API int tg_group_get_stats(tg_group group,
 #define TG_RECORD_CONN_DESCRIPTORS 26u
 
 /**
+ * Record: a look-up is over. bits, as an int: how many things were found, or a negative status (see tg_resolve_cb); value: where
+ * they begin in data of the batch: the addresses, one tg_address after the other; or for tg_resolve_name_open two strings,
+ * the host's name and behind its zero byte the service's. The handle closes.
+ */
+#define TG_RECORD_RESOLVED 10u
+
+/**
  * Record: a process has ended. bits: the status as an int (see tg_process_cb); value: what it returned, or minus the
  * number of the signal that has killed it, or 0 when the status is not 0. The handle closes.
  */
@@ -2480,6 +2509,126 @@ TG_API int tg_poll_once(struct tg_poll_item *items,
                         int64_t timeout_ns,
                         uint32_t flags);
 
+/* ---- Looking up names ------------------------------------------------------ */
+
+/**
+ * Flag of tg_resolve_options: without a host, the address on which a server listens for everybody, instead of this
+ * machine's own (127.0.0.1, ::1).
+ */
+#define TG_RESOLVE_PASSIVE 16u
+
+/** Flag of tg_resolve_options: the host is a numeric address. Nobody is asked. */
+#define TG_RESOLVE_NUMERIC_HOST 32u
+
+/** Flag of tg_resolve_name_options: host and port in digits. Nobody is asked. */
+#define TG_RESOLVE_NUMERIC 64u
+
+/** Flag of tg_resolve_name_options: digits in the place of the host's name will not do. */
+#define TG_RESOLVE_NAME_REQUIRED 128u
+
+/**
+ * A look-up is over: status is 0 and there are count addresses, at least one, valid until the callback returns; or
+ * status says why there are none and addresses is NULL: TG_ENONAME (no such host or service, or none of that
+ * family), TG_ETRYAGAIN (the name servers do not answer), TG_ERESOLVE (they have failed), TG_ENOMEM, -errno,
+ * TG_ECANCELED, TG_EFORKED (it was going on when the process forked and the loop was reopened in the child). The handle
+ * closes when the callback returns.
+ */
+typedef void (*tg_resolve_cb)(tg_handle self,
+                              void *user,
+                              int status,
+                              const tg_address *addresses,
+                              size_t count);
+
+/** What shall be looked up, and how it is reported. Set up with TG_RESOLVE_OPTIONS_INIT. */
+typedef struct tg_resolve_options {
+  /** The size of the structure. */
+  size_t size;
+  /** Whom to call at the end (NULL on a batch loop). */
+  tg_resolve_cb callback;
+  /** Passed to the callback (a batch loop: the number in its records). */
+  void *user;
+  /** Gives user back; may be NULL. */
+  tg_release_cb release;
+  /** TG_UNREF, TG_RESOLVE_PASSIVE, TG_RESOLVE_NUMERIC_HOST, or 0. */
+  uint32_t flags;
+  /** TG_IPV4, TG_IPV6; 0: both. */
+  uint32_t family;
+} tg_resolve_options;
+
+/**
+ * A look-up is over: status is 0 and there are the names of the host and the service, valid until the callback
+ * returns; or they are NULL and status is as for tg_resolve_cb. The handle closes when the callback returns.
+ */
+typedef void (*tg_resolve_name_cb)(tg_handle self,
+                                   void *user,
+                                   int status,
+                                   const char *host,
+                                   const char *service);
+
+/** How the names of an address shall be reported. Set up with TG_RESOLVE_NAME_OPTIONS_INIT. */
+typedef struct tg_resolve_name_options {
+  /** The size of the structure. */
+  size_t size;
+  /** Whom to call at the end (NULL on a batch loop). */
+  tg_resolve_name_cb callback;
+  /** Passed to the callback (a batch loop: the number in its records). */
+  void *user;
+  /** Gives user back; may be NULL. */
+  tg_release_cb release;
+  /** TG_UNREF, TG_RESOLVE_NUMERIC or TG_RESOLVE_NAME_REQUIRED (not both), or 0. */
+  uint32_t flags;
+  /** 0. */
+  uint32_t reserved;
+} tg_resolve_name_options;
+
+/**
+ * Looks up the addresses of a host, as getaddrinfo does, on a thread: the answer comes to the callback, in the system's
+ * order, each address once, at most 256, and the handle closes. Look-ups have 8 threads of each loop for themselves, so
+ * slow ones keep neither work nor files waiting; further ones wait in the order of these calls.
+ *
+ * host is a name or a numeric address, of at most 1,024 bytes that are passed to the system unchanged (names in other
+ * alphabets in their ASCII form). NULL: this machine, or everybody with TG_RESOLVE_PASSIVE. service is a name or a
+ * port in decimal. NULL: the addresses have port 0.
+ *
+ * Closing the handle drops the answer; a look-up that is going on ends unseen, and user is released without waiting
+ * for it. tg_loop_free does not wait for it either.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: the names are copied; options->user is the library's once 0 was returned.
+ * Errors: TG_EINVAL (out is NULL; a name of more than 1,024 bytes; a port above 65,535; an unknown family; unknown
+ * flags; no callback; functions on a batch loop), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD,
+ * TG_EFORKED, TG_EPANIC, -EAGAIN (no thread can be started).
+ *
+ * # Safety host and service are NULL or strings; options is NULL or as large as its first member says; out is
+ * NULL or writable; the functions may be called with user on the loop's thread.
+ */
+TG_API int tg_resolve_open(tg_loop loop,
+                           const char *host,
+                           const char *service,
+                           const struct tg_resolve_options *options,
+                           tg_handle *out);
+
+/**
+ * Looks up what an address and its port are called, as getnameinfo does, on a thread: the names come to the callback,
+ * and the handle closes. Where there is no name the digits are given instead. The threads, closing and freeing are as
+ * with tg_resolve_open.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: the address is copied; options->user is the library's once 0 was returned.
+ * Errors: TG_EINVAL (address or out is NULL; not an address of IPv4 or IPv6; unknown flags, or both of
+ * TG_RESOLVE_NUMERIC and TG_RESOLVE_NAME_REQUIRED; no callback; functions on a batch loop), TG_ENOMEM, TG_ELIMIT,
+ * TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EAGAIN (no thread can be started).
+ *
+ * # Safety address is NULL or readable; options is NULL or as large as its first member says; out is NULL or
+ * writable; the functions may be called with user on the loop's thread.
+ */
+TG_API int tg_resolve_name_open(tg_loop loop,
+                                const tg_address *address,
+                                const struct tg_resolve_name_options *options,
+                                tg_handle *out);
+
 /* ---- Processes ------------------------------------------------------------- */
 
 /** Flag of a process: in a session of its own, without a terminal (setsid). */
@@ -2775,6 +2924,8 @@ TG_API int tg_watch_open(tg_loop loop,
 #define TG_ASYNC_OPTIONS_INIT { sizeof(tg_async_options), NULL, NULL, NULL, 0, 0 }
 #define TG_HOOK_OPTIONS_INIT { sizeof(tg_hook_options), NULL, NULL, NULL, 0, 0 }
 #define TG_POLLER_OPTIONS_INIT { sizeof(tg_poller_options), 0, -1 }
+#define TG_RESOLVE_OPTIONS_INIT { sizeof(tg_resolve_options), NULL, NULL, NULL, 0, 0 }
+#define TG_RESOLVE_NAME_OPTIONS_INIT { sizeof(tg_resolve_name_options), NULL, NULL, NULL, 0, 0 }
 #define TG_PROCESS_OPTIONS_INIT \
     { sizeof(tg_process_options), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0 }
 #define TG_PROCESS_WATCH_OPTIONS_INIT { sizeof(tg_process_watch_options), NULL, NULL, NULL, 0, 0 }

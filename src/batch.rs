@@ -51,6 +51,11 @@ pub const TG_RECORD_CONN_CLOSE: u32 = 25;
 /// Record: the peer of a connection with TG_CONN_DESCRIPTORS has passed descriptors. `bits`: how many; `value`: where in
 /// `data` they are, tg_fd by tg_fd.
 pub const TG_RECORD_CONN_DESCRIPTORS: u32 = 26;
+/// Record: a look-up is over. `bits`, as an int: how many things were found, or a negative status (see tg_resolve_cb); `value`: where
+/// they begin in `data` of the batch: the addresses, one tg_address after the other; or for tg_resolve_name_open two strings,
+/// the host's name and behind its zero byte the service's. The handle closes.
+pub const TG_RECORD_RESOLVED: u32 = 10;
+
 /// Record: a process has ended. `bits`: the status as an int (see tg_process_cb); `value`: what it returned, or minus the
 /// number of the signal that has killed it, or 0 when the status is not 0. The handle closes.
 pub const TG_RECORD_EXIT: u32 = 14;

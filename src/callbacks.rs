@@ -9,12 +9,14 @@ use crate::inject;
 use crate::io::tg_io_cb;
 use crate::listener::ListenerCallbacks;
 use crate::process::tg_process_cb;
+use crate::resolve::{self, tg_resolve_cb, tg_resolve_name_cb};
 use crate::signal::tg_signal_cb;
 use crate::timer::tg_timer_cb;
 use crate::types::tg_release_cb;
 use crate::watch::{tg_change, tg_watch_cb};
 use crate::work::tg_work_cb;
 use std::ffi::{c_int, c_void};
+use std::ptr::null;
 use std::rc::Rc;
 use tidegate_reactor::{Event, EventLoop, Id, Outcome, Sink};
 
@@ -35,6 +37,8 @@ pub(crate) enum Callback {
     /// Nothing is ever told.
     None,
     Slow(tg_slow_cb),
+    Resolve(tg_resolve_cb),
+    ResolveName(tg_resolve_name_cb),
     Process(tg_process_cb),
     Watch(tg_watch_cb),
 }
@@ -71,11 +75,14 @@ fn give_back(release: tg_release_cb, user: *mut c_void) {
     }
 }
 
-/// How a job has ended in the terms of C, for both kinds of loop.
+/// How a job has ended in the terms of C, for both kinds of loop: the result of work, or how many things were found.
 pub(crate) fn status_and_value(outcome: &Outcome) -> (c_int, i64) {
     match outcome {
         Outcome::Failed(error) => (error.code(), 0),
         Outcome::Work(result) => (0, *result),
+        Outcome::Addresses(Ok(all)) => (0, all.len() as i64),
+        Outcome::Names(Ok(_)) => (0, 2),
+        Outcome::Addresses(Err(error)) | Outcome::Names(Err(error)) => (error.code(), 0),
     }
 }
 
@@ -180,6 +187,14 @@ impl Sink for Callbacks {
                 }
                 (Callback::Conn(callbacks), event) => deliver_conn(callbacks, id, data, event),
                 (Callback::Listener(callbacks), event) => deliver_listener(callbacks, id, data, event),
+                (Callback::Resolve(Some(call)), Event::Done(outcome)) => match resolve::addresses(outcome) {
+                    Ok(all) => call(id, data, 0, all.as_ptr(), all.len()),
+                    Err(status) => call(id, data, status, null(), 0),
+                },
+                (Callback::ResolveName(Some(call)), Event::Done(outcome)) => match outcome {
+                    Outcome::Names(Ok(names)) => call(id, data, 0, names.host.as_ptr(), names.service.as_ptr()),
+                    failed => call(id, data, status_and_value(failed).0, null(), null()),
+                },
                 (Callback::Process(Some(call)), Event::Exit { status, code, signal }) => {
                     call(id, data, status, code, signal);
                 }

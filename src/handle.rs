@@ -32,6 +32,9 @@ pub const TG_KIND_CONN: u32 = 16;
 /// Kind of handle: a rate limit.
 pub const TG_KIND_RATE: u32 = 17;
 
+/// Kind of handle: a look-up of names.
+pub const TG_KIND_RESOLVE: u32 = 9;
+
 /// Kind of handle: a process.
 pub const TG_KIND_PROCESS: u32 = 13;
 /// Kind of handle: watches files.
@@ -265,6 +268,7 @@ fn kind(kind: Kind) -> u32 {
         Kind::Listener => TG_KIND_LISTENER,
         Kind::Conn => TG_KIND_CONN,
         Kind::Rate => TG_KIND_RATE,
+        Kind::Job(JobKind::Resolve) => TG_KIND_RESOLVE,
         Kind::Process => TG_KIND_PROCESS,
         Kind::Watch => TG_KIND_WATCH,
     }

@@ -39,6 +39,7 @@ pub mod listener;
 pub mod poller;
 pub mod process;
 pub mod rate;
+pub mod resolve;
 pub mod signal;
 pub mod timer;
 pub mod types;

@@ -48,6 +48,7 @@ TG_KIND_WORK = 8
 TG_KIND_LISTENER = 0xf
 TG_KIND_CONN = 0x10
 TG_KIND_RATE = 0x11
+TG_KIND_RESOLVE = 9
 TG_KIND_PROCESS = 0xd
 TG_KIND_WATCH = 0xe
 TG_INFO_ACTIVE = 1
@@ -105,6 +106,7 @@ TG_RECORD_CONN_TIMEOUT = 0x17
 TG_RECORD_CONN_WRITTEN = 0x18
 TG_RECORD_CONN_CLOSE = 0x19
 TG_RECORD_CONN_DESCRIPTORS = 0x1a
+TG_RECORD_RESOLVED = 0xa
 TG_RECORD_EXIT = 0xe
 TG_RECORD_CHANGE = 0xf
 TG_SUBMIT_CLOSE = 1
@@ -122,6 +124,10 @@ TG_POLLER_NATIVE = 4
 TG_POLL_INTERRUPTIBLE = 1
 TG_POLL_NATIVE = 2
 TG_INVALID = 0x20
+TG_RESOLVE_PASSIVE = 0x10
+TG_RESOLVE_NUMERIC_HOST = 0x20
+TG_RESOLVE_NUMERIC = 0x40
+TG_RESOLVE_NAME_REQUIRED = 0x80
 TG_PROCESS_DETACHED = 2
 TG_PROCESS_GROUP = 4
 TG_PROCESS_KILL_ON_CLOSE = 8
@@ -195,6 +201,8 @@ tg_free_cb = ctypes.c_void_p
 tg_accept_cb = ctypes.c_void_p
 tg_listener_error_cb = ctypes.c_void_p
 tg_group_cb = ctypes.c_void_p
+tg_resolve_cb = ctypes.c_void_p
+tg_resolve_name_cb = ctypes.c_void_p
 tg_process_cb = ctypes.c_void_p
 tg_watch_cb = ctypes.c_void_p
 
@@ -556,6 +564,32 @@ class tg_poll_item(ctypes.Structure):
     )
 
 
+class tg_resolve_options(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("size", ctypes.c_size_t),
+        ("callback", tg_resolve_cb),
+        ("user", ctypes.c_void_p),
+        ("release", tg_release_cb),
+        ("flags", ctypes.c_uint32),
+        ("family", ctypes.c_uint32),
+    )
+
+
+class tg_resolve_name_options(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("size", ctypes.c_size_t),
+        ("callback", tg_resolve_name_cb),
+        ("user", ctypes.c_void_p),
+        ("release", tg_release_cb),
+        ("flags", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
+    )
+
+
 class tg_stdio(ctypes.Structure):
     """The struct of this name."""
 
@@ -724,6 +758,16 @@ PROTOTYPES: dict[str, tuple[Any | None, tuple[Any, ...]]] = {
             ctypes.POINTER(tg_handle),
         ),
     ),
+    "tg_conn_connect_name": (
+        ctypes.c_int,
+        (
+            tg_loop,
+            ctypes.c_char_p,
+            ctypes.c_char_p,
+            ctypes.POINTER(tg_conn_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
     "tg_conn_write": (ctypes.c_int, (tg_handle, ctypes.c_void_p, ctypes.c_size_t)),
     "tg_conn_writev": (ctypes.c_int, (tg_handle, ctypes.POINTER(tg_buffer), ctypes.c_size_t)),
     "tg_conn_write_owned": (ctypes.c_int, (tg_handle, ctypes.c_void_p, ctypes.c_size_t, tg_free_cb, ctypes.c_void_p)),
@@ -810,6 +854,25 @@ PROTOTYPES: dict[str, tuple[Any | None, tuple[Any, ...]]] = {
     "tg_poller_get_fd": (ctypes.c_int, (tg_poller, ctypes.POINTER(tg_fd))),
     "tg_poller_get_waits": (ctypes.c_int, (tg_poller, ctypes.POINTER(ctypes.c_uint64))),
     "tg_poll_once": (ctypes.c_int, (ctypes.POINTER(tg_poll_item), ctypes.c_size_t, ctypes.c_int64, ctypes.c_uint32)),
+    "tg_resolve_open": (
+        ctypes.c_int,
+        (
+            tg_loop,
+            ctypes.c_char_p,
+            ctypes.c_char_p,
+            ctypes.POINTER(tg_resolve_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_resolve_name_open": (
+        ctypes.c_int,
+        (
+            tg_loop,
+            ctypes.POINTER(tg_address),
+            ctypes.POINTER(tg_resolve_name_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
     "tg_process_open": (ctypes.c_int, (tg_loop, ctypes.POINTER(tg_process_options), ctypes.POINTER(tg_handle))),
     "tg_process_watch": (
         ctypes.c_int,

@@ -7,7 +7,6 @@ use crate::event_loop::{self, tg_loop_options};
 use crate::listener::Plan;
 use crate::registry::{self, Either, POSTS, find_loop};
 use crate::types::tg_loop;
-use parking_lot::{Condvar, Mutex};
 use std::ffi::c_void;
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,7 +15,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use tidegate_reactor::event_loop::Kind;
-use tidegate_reactor::sys::{signal, thread};
+use tidegate_reactor::sys::lock::{Bell, Lock};
+use tidegate_reactor::sys::{annotate, signal, thread};
 use tidegate_reactor::{Error, EventLoop, Id, Result};
 
 /// What a member is made of.
@@ -43,8 +43,8 @@ enum Stage {
 
 /// See the module. Shared by its thread and those who ask.
 pub(super) struct Member {
-    stage: Mutex<Stage>,
-    changed: Condvar,
+    stage: Lock<Stage>,
+    changed: Bell,
     loop_id: AtomicU64,
     thread: AtomicU64,
     /// When it is to end at the latest, from the call of `stop` on; nothing was asked for while it is NEVER_ASKED.
@@ -64,8 +64,8 @@ impl Member {
     /// Starts the thread, and waits until its loop runs.
     pub(super) fn start(seed: Seed) -> Result<(Arc<Member>, JoinHandle<()>)> {
         let member = Arc::new(Member {
-            stage: Mutex::new(Stage::Starting),
-            changed: Condvar::new(),
+            stage: Lock::new(Stage::Starting),
+            changed: Bell::default(),
             loop_id: AtomicU64::new(0),
             thread: AtomicU64::new(0),
             timeout_ns: AtomicI64::new(NEVER_ASKED),
@@ -77,6 +77,7 @@ impl Member {
             idle_ns: AtomicI64::new(0),
             max_lag_ns: AtomicI64::new(0),
         });
+        annotate::atomic_memory(Arc::as_ptr(&member) as usize, size_of::<Member>());
         let mine = member.clone();
         // Signals are for the program's own threads.
         let spawned = signal::with_all_blocked(|| {
@@ -111,7 +112,7 @@ impl Member {
 
     fn enter(&self, stage: Stage) {
         *self.stage.lock() = stage;
-        self.changed.notify_all();
+        self.changed.ring();
     }
 
     /// The thread.

@@ -3,6 +3,7 @@
 use super::asyncs::{self, Asyncs};
 use super::clock::Clock;
 use super::conn::{Conn, Conns};
+use super::connect_name::Connecting;
 use super::jobs::{JobSlot, Jobs, Outcome};
 use super::limits::{MIN_WORK_THREADS, RESOLVE_THREADS};
 use super::listener::Listener;
@@ -62,6 +63,7 @@ pub(super) enum Slot {
     Listener(Box<Listener>),
     Conn(Box<Conn>),
     Rate(Box<Rate>),
+    Connecting(Box<Connecting>),
     /// Reserved while its parts are being made.
     Opening,
     /// Boxed like everything large: an entry is to fit into a cache line.
@@ -305,6 +307,7 @@ impl<S: Sink> Core<S> {
             }
             Slot::Listener(listener) => self.listener_dispose(id, *listener),
             Slot::Conn(conn) => self.conn_dispose(id, *conn),
+            Slot::Connecting(connecting) => self.connect_dispose(id, *connecting),
             Slot::Rate(rate) => self.rate_dispose(*rate),
             Slot::Opening => {}
             Slot::Process(slot) => self.process_close(id, *slot),

@@ -85,6 +85,7 @@ impl<S: Sink> Core<S> {
             match self.table.get_mut(id).map(|entry| &mut entry.slot) {
                 Some(Slot::Signal(watched)) => watched.seen = signal::deliveries(watched.signum),
                 Some(Slot::Async) => self.asyncs.open(id),
+                Some(Slot::Connecting(_)) => self.connect_fail(id, Error::FORKED),
                 Some(Slot::Job(job)) => self.jobs.end_inherited(job),
                 Some(Slot::Io(io)) => {
                     let (descriptor, interest) = (io.descriptor, io.interest);

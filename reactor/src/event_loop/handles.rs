@@ -157,6 +157,7 @@ impl<S: Sink> EventLoop<S> {
                 Kind::Listener => format!("listener fd {}", info.value),
                 Kind::Rate => "rate".to_owned(),
                 Kind::Conn => format!("conn fd {} interest {:#x}", info.value, info.interest),
+                Kind::Job(JobKind::Resolve) => "resolve".to_owned(),
                 Kind::Process => format!("process {}", info.value),
                 Kind::Watch => format!("watch of {} directories", info.value),
             };
@@ -177,6 +178,7 @@ fn describe<U>(entry: &Entry<U>) -> HandleInfo {
         Slot::Job(job) => (Kind::Job(job.kind), 0, 0),
         Slot::Listener(listener) => (Kind::Listener, i64::from(listener.owned.fd()), listener.owned.interest()),
         Slot::Rate(_) => (Kind::Rate, 0, 0),
+        Slot::Connecting(_) => (Kind::Conn, -1, 0),
         Slot::Conn(conn) => (Kind::Conn, i64::from(conn.owned.fd()), conn.owned.interest()),
         Slot::Process(slot) => (Kind::Process, i64::from(slot.process.pid()), 0),
         Slot::Watch(slot) => (Kind::Watch, slot.changes.directories() as i64, 0),

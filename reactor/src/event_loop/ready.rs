@@ -143,7 +143,10 @@ impl<S: Sink> Core<S> {
     #[inline]
     fn tell_io(&mut self, id: Id, bits: u32) -> Option<(Id, S::User, Told)> {
         let entry = self.table.get_mut(id)?;
-        let Slot::Io(io) = &mut entry.slot else { return None };
+        let Slot::Io(io) = &mut entry.slot else {
+            self.connect_ready(id);
+            return None;
+        };
         let ready = bits & (io.interest | ERROR | HANGUP);
         if io.interest == 0 || ready == 0 {
             return None;

@@ -401,6 +401,10 @@ impl<S: Sink> Core<S> {
                 self.conn_timer(id);
                 None
             }
+            Slot::Connecting(_) => {
+                self.connect_timer(id);
+                None
+            }
             Slot::Rate(_) => {
                 self.rate_let_on(id);
                 None

@@ -17,8 +17,10 @@
 //! | [`signal`] | subscribe a loop to a signal, count deliveries |
 //! | [`socket`] | make and name sockets; addresses as the system has them |
 //! | [`stream`] | read, write, accept, connect, copy files to streams; never SIGPIPE |
+//! | [`splice`] | move bytes from stream to stream inside the kernel |
 //! | [`tty`] | terminals: mode and size; opening one anew |
 //! | [`bound`] | listening sockets, and the files of Unix sockets |
+//! | [`resolve`] | look up hosts and the names of addresses, which blocks |
 //! | [`process`] | start, watch, signal and reap processes |
 //! | [`inotify`] | changes of files and directories, one raw event after another (Linux) |
 //! | [`annotate`] | tells helgrind about our synchronisation (test builds only) |
@@ -39,8 +41,10 @@ pub mod poller;
 pub mod pool;
 pub mod port;
 pub mod process;
+pub mod resolve;
 pub mod signal;
 pub mod socket;
+pub mod splice;
 pub mod stream;
 pub mod thread;
 pub mod tty;

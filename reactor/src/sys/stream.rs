@@ -250,7 +250,7 @@ pub fn read_at(file: Fd, buffer: &mut [u8], offset: i64) -> Result<usize> {
 }
 
 /// Does something that may raise SIGPIPE in this thread. A signal that the program was waiting for itself stays pending.
-fn without_sigpipe<T>(act: impl FnOnce() -> Result<T>) -> Result<T> {
+pub(super) fn without_sigpipe<T>(act: impl FnOnce() -> Result<T>) -> Result<T> {
     // SAFETY: all zero is a valid set; the calls only write to sets of ours.
     let (pipe, before, pending) = unsafe {
         let mut sets: [libc::sigset_t; 3] = std::mem::zeroed();

@@ -246,7 +246,7 @@ impl Conn {
 
 impl<S: Sink> Core<S> {
     /// Room for what a connection may put on lists.
-    fn conn_reserve(&mut self) -> Result<()> {
+    pub(in crate::event_loop) fn conn_reserve(&mut self) -> Result<()> {
         let all = self.conns.count + 1;
         let lists = &mut self.conns;
         lists.listed.try_reserve(all.saturating_sub(lists.listed.len()))?;
@@ -288,6 +288,31 @@ impl<S: Sink> Core<S> {
         self.set_active(id, true);
         self.conn_begin_deadlines(id);
         Ok(id)
+    }
+
+    /// A handle that was being connected by name is a connection from now on.
+    ///
+    /// # Errors
+    /// [`Error::NO_MEMORY`], the system's; the socket is closed, and the handle is what it was.
+    pub(in crate::event_loop) fn conn_become(&mut self, id: Id, fd: OwnedFd, shape: Rc<Shape>) -> Result<()> {
+        let timer = if shape.timeouts.is_any() { Some(self.timers.create(id.raw())?) } else { None };
+        let owned = match self.own(id, fd, READ) {
+            Ok(owned) => owned,
+            Err(error) => {
+                timer.into_iter().for_each(|timer| self.timers.destroy(timer));
+                return Err(error);
+            }
+        };
+        let mut conn = Box::new(Conn::new(owned, StreamKind::Socket, shape, self.now_ns));
+        conn.flags |= flag::TELL_OPEN;
+        conn.timer = timer;
+        if let Slot::Connecting(before) = std::mem::replace(&mut self.entry(id)?.slot, Slot::Conn(conn)) {
+            self.connect_dispose(id, *before);
+        }
+        self.conns.count += 1;
+        self.conn_begin_deadlines(id);
+        self.conn_list_if_pending(id);
+        Ok(())
     }
 
     /// What a new connection has to tell comes in the next turn.

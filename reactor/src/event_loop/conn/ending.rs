@@ -42,6 +42,12 @@ impl<S: Sink> EventLoop<S> {
     /// [`Error::KIND`], [`Error::STALE`], [`Error::FORKED`], [`Error::PANIC`].
     pub fn conn_abort(&self, id: Id) -> Result<()> {
         let mut core = self.core()?;
+        match core.conn(id) {
+            Ok(_) => {}
+            // Not connected yet: there is nothing to reset.
+            Err(error) if error.code() == -libc::ENOTCONN => return core.close(id),
+            Err(error) => return Err(error),
+        }
         let conn = core.conn(id)?;
         if conn.kind() == StreamKind::Socket {
             stream::reset_on_close(conn.owned.fd());

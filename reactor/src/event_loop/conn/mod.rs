@@ -18,6 +18,7 @@ mod step;
 pub use state::{ConnStats, Shape, Timeout, Timeouts};
 
 use crate::base::id::Id;
+use crate::sys::splice::SplicePipe;
 
 /// What a loop knows of all connections.
 #[derive(Default)]
@@ -27,6 +28,8 @@ pub(super) struct Conns {
     /// Have read or written since the last reading of the clock.
     touched: Vec<Id>,
     pub(super) count: usize,
+    /// What relays move bytes through, once one has much to move.
+    pipe: Option<SplicePipe>,
     /// Buffers of the program's that wait in them.
     pub(super) buffers: usize,
 }

@@ -170,6 +170,8 @@ pub(super) struct Extra {
     pub(super) searched: usize,
     /// Where what is read goes.
     pub(super) relay_to: Option<Id>,
+    /// The last read of a relay was a large one: moving the next inside the kernel pays.
+    pub(super) bulk: bool,
     /// Where what is written comes from.
     pub(super) relay_from: Option<Id>,
     /// Descriptors that the peer has passed and that were not delivered.
@@ -189,6 +191,7 @@ impl Default for Extra {
             start: 0,
             searched: 0,
             relay_to: None,
+            bulk: false,
             relay_from: None,
             passed: Vec::new(),
             rates: [Id::NONE; MOST_RATES],
@@ -229,6 +232,12 @@ impl Conn {
 
     pub(super) fn extra(&mut self) -> &mut Extra {
         self.extra.get_or_insert_default()
+    }
+
+    /// Where what is read is to go inside the kernel.
+    #[inline]
+    pub(super) fn bulk_to(&self) -> Option<Id> {
+        self.extra.as_ref().filter(|extra| extra.bulk).and_then(|extra| extra.relay_to)
     }
 
     pub(super) fn relay_to(&self) -> Option<Id> {

@@ -36,6 +36,7 @@ impl<S: Sink> Core<S> {
     pub(in crate::event_loop) fn conn(&mut self, id: Id) -> Result<&mut Conn> {
         match &mut self.entry(id)?.slot {
             Slot::Conn(conn) => Ok(conn),
+            Slot::Connecting(_) => Err(Error::os(libc::ENOTCONN)),
             _ => Err(Error::KIND),
         }
     }
@@ -91,6 +92,8 @@ impl<S: Sink> Core<S> {
             if let Some(conn) = self.conn_mut(id) {
                 conn.flags &= !flag::LISTED;
                 self.turn.current = Some(Current::of(id));
+            } else if let told @ Some(_) = self.connect_tell(id) {
+                return told;
             }
         }
     }
@@ -289,6 +292,11 @@ impl<S: Sink> Core<S> {
         if conn.shape.pull && !conn.has(flag::FINISHING) {
             self.read_buffer = buffer;
             return self.delivery(id, Event::Readable);
+        }
+        if let Some(to) = conn.bulk_to() {
+            self.read_buffer = buffer;
+            self.conn_move(id, to);
+            return None;
         }
         let fd = conn.owned.fd();
         let most = if conn.is_limited() { self.conn_allowance(id, Way::Read).min(READ_SIZE) } else { READ_SIZE };
