@@ -2926,8 +2926,7 @@ TG_API int tg_watch_open(tg_loop loop,
 #define TG_POLLER_OPTIONS_INIT { sizeof(tg_poller_options), 0, -1 }
 #define TG_RESOLVE_OPTIONS_INIT { sizeof(tg_resolve_options), NULL, NULL, NULL, 0, 0 }
 #define TG_RESOLVE_NAME_OPTIONS_INIT { sizeof(tg_resolve_name_options), NULL, NULL, NULL, 0, 0 }
-#define TG_PROCESS_OPTIONS_INIT \
-    { sizeof(tg_process_options), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0 }
+#define TG_PROCESS_OPTIONS_INIT { sizeof(tg_process_options), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0 }
 #define TG_PROCESS_WATCH_OPTIONS_INIT { sizeof(tg_process_watch_options), NULL, NULL, NULL, 0, 0 }
 #define TG_WATCH_OPTIONS_INIT { sizeof(tg_watch_options), NULL, NULL, NULL, 0, 0 }
 
