@@ -62,6 +62,8 @@ mod header {
         ("file.rs", "Files"),
         ("file/operations.rs", "Operations on open files"),
         ("file/path.rs", "Operations on names of files"),
+        ("process.rs", "Processes"),
+        ("watch.rs", "Watching files"),
     ];
 
     const HEADER: &str = "include/tidegate.h";

@@ -575,6 +575,12 @@ TG_API int tg_loop_dump(tg_loop loop,
 /** Kind of handle: an operation on files. */
 #define TG_KIND_FILE_OP 11u
 
+/** Kind of handle: a process. */
+#define TG_KIND_PROCESS 13u
+
+/** Kind of handle: watches files. */
+#define TG_KIND_WATCH 14u
+
 /** Flag of tg_handle_info: something can still come of it (armed, started, with interest). */
 #define TG_INFO_ACTIVE 1u
 
@@ -591,7 +597,10 @@ typedef struct tg_handle_info {
   uint32_t kind;
   /** TG_INFO_… */
   uint32_t flags;
-  /** The descriptor (-1: a file that is not open yet), the signal's number, or the timer's deadline on its clock in nanoseconds (-1: stopped); else 0. */
+  /**
+   * The descriptor (-1: a file that is not open yet), the signal's number, the timer's deadline on its clock in nanoseconds
+   * (-1: stopped), the process's number, how many directories are watched; else 0.
+   */
   int64_t value;
   /** What an I/O watcher waits for; else 0. */
   uint32_t interest;
@@ -2203,6 +2212,18 @@ TG_API int tg_group_get_stats(tg_group group,
  */
 #define TG_RECORD_RESOLVED 10u
 
+/**
+ * Record: a process has ended. bits: the status as an int (see tg_process_cb); value: what it returned, or minus the
+ * number of the signal that has killed it, or 0 when the status is not 0. The handle closes.
+ */
+#define TG_RECORD_EXIT 14u
+
+/**
+ * Record: something that is watched has changed. bits: TG_CHANGE_…; value: where in data these stand one behind another:
+ * the cookie (a uint32_t), the status (an int32_t), the name and a zero byte.
+ */
+#define TG_RECORD_CHANGE 15u
+
 /** Submission: tg_close. */
 #define TG_SUBMIT_CLOSE 1u
 
@@ -3083,6 +3104,279 @@ TG_API int tg_path_copy(tg_loop loop,
                         const tg_file_options *options,
                         tg_handle *out);
 
+/* ---- Processes ------------------------------------------------------------- */
+
+/** Flag of a process: in a session of its own, without a terminal (setsid). */
+#define TG_PROCESS_DETACHED 2u
+
+/** Flag of a process: in a process group of its own, so that what is typed at the terminal does not reach it. */
+#define TG_PROCESS_GROUP 4u
+
+/** Flag of a process: when its handle is closed before it has ended, or its loop freed, it is killed. Without it, it goes on. */
+#define TG_PROCESS_KILL_ON_CLOSE 8u
+
+/** Flag of a process: as the user uid. Supplementary groups are dropped first. */
+#define TG_PROCESS_SET_UID 16u
+
+/** Flag of a process: as the group gid. Supplementary groups are dropped first. */
+#define TG_PROCESS_SET_GID 32u
+
+/** Descriptor of a program: the one of the same number of this process, if it is open. */
+#define TG_STDIO_INHERIT 0u
+
+/** Descriptor of a program: /dev/null. */
+#define TG_STDIO_NULL 1u
+
+/**
+ * Descriptor of a program: a duplicate of fd, which stays the caller's. Its flags are shared: a program may be confused by
+ * one that does not block.
+ */
+#define TG_STDIO_FD 2u
+
+/** Descriptor of a program: a new pipe from which it reads; tg_process_take_stdio gives the end to write to. */
+#define TG_STDIO_PIPE_IN 3u
+
+/** Descriptor of a program: a new pipe to which it writes; tg_process_take_stdio gives the end to read from. */
+#define TG_STDIO_PIPE_OUT 4u
+
+/** Descriptor of a program: a new stream socket; tg_process_take_stdio gives its peer. */
+#define TG_STDIO_SOCKET 5u
+
+/**
+ * The process has ended, and the handle closes when the callback returns. status is 0: exit_code is what it returned (0 to
+ * 255) and signum 0, or exit_code is -1 and signum has killed it. Otherwise nothing is known but that it is over, and
+ * they are -1 and 0: TG_ENOENT, somebody else in this process has reaped it (waitpid(-1), or SIGCHLD is ignored);
+ * TG_ENOTSUP, it is watched and not a child of this process; TG_EFORKED, the loop was reopened in a forked child, whose
+ * child it is not.
+ */
+typedef void (*tg_process_cb)(tg_handle self, void *user, int status, int exit_code, int signum);
+
+/** What a descriptor of a program shall be. */
+typedef struct tg_stdio {
+  /** TG_STDIO_… */
+  uint32_t kind;
+  /** For TG_STDIO_FD; else not looked at. */
+  tg_fd fd;
+} tg_stdio;
+
+/** What shall be started and how. Set up with TG_PROCESS_OPTIONS_INIT. */
+typedef struct tg_process_options {
+  /** The size of the structure. */
+  size_t size;
+  /** Whom to call at the end (NULL on a batch loop). */
+  tg_process_cb callback;
+  /** Passed to the callback (a batch loop: the number in its records). */
+  void *user;
+  /** Gives user back; may be NULL. */
+  tg_release_cb release;
+  /** The program. Without a slash it is searched in the PATH of env, or of this process when env is NULL. */
+  const char *file;
+  /** Its arguments, the first of which is its name, and NULL; NULL: file alone. */
+  char *const *argv;
+  /** Its environment, and NULL; NULL: this process's. */
+  char *const *env;
+  /** Where it begins; NULL: where this process is. */
+  const char *directory;
+  /**
+   * Its descriptors 0 to stdio_count - 1. Of 0 to 2 those that are not named are inherited; any other it has as
+   * every program that is executed: those that are not close-on-exec, which all of this library's are.
+   */
+  const struct tg_stdio *stdio;
+  /** TG_UNREF, TG_PROCESS_… or 0. */
+  uint32_t flags;
+  /** How many stdio has, at most 1,024. */
+  uint32_t stdio_count;
+  /** With TG_PROCESS_SET_UID. */
+  uint32_t uid;
+  /** With TG_PROCESS_SET_GID. */
+  uint32_t gid;
+} tg_process_options;
+
+/** How a process shall be watched. Set up with TG_PROCESS_WATCH_OPTIONS_INIT. */
+typedef struct tg_process_watch_options {
+  /** The size of the structure. */
+  size_t size;
+  /** Whom to call at the end (NULL on a batch loop). */
+  tg_process_cb callback;
+  /** Passed to the callback (a batch loop: the number in its records). */
+  void *user;
+  /** Gives user back; may be NULL. */
+  tg_release_cb release;
+  /** TG_UNREF or 0. */
+  uint32_t flags;
+  /** 0. */
+  uint32_t reserved;
+} tg_process_watch_options;
+
+/**
+ * Starts a program. When it has ended the callback is told, and the handle closes. This library reaps this child and no
+ * other: no handler of SIGCHLD is needed or set, and system and waitpid(pid) of the program's own go on as ever. A handle
+ * that is closed early, also by tg_loop_free, leaves no zombie: a thread of the library's reaps the child when it ends.
+ * The program starts with every signal at its default and none blocked. What keeps it from being started is this call's
+ * answer, also where that happens in the child. The calling thread waits until the child has become the program (some
+ * hundred microseconds).
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: options->user is the library's once 0 was returned; everything else is read during the call.
+ * Errors: TG_EINVAL (out or file is NULL; argv is empty; an unknown kind of stdio, or too many; unknown flags; no
+ * callback; functions on a batch loop), TG_EBADFD (an fd that is not open), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND,
+ * TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -ENOENT (no such program, or directory), -EACCES, -ENOTDIR, -ENOEXEC (a script
+ * without a first line that names its interpreter, among others), -E2BIG, -EPERM (the user or group may not be set), -EAGAIN
+ * (no more processes), -EMFILE, -ENFILE, and others of execve(2).
+ */
+TG_API int tg_process_open(tg_loop loop,
+                           const struct tg_process_options *options,
+                           tg_handle *out);
+
+/**
+ * Watches any process by its number. When it has ended the callback is told, and the handle closes. How it has ended is
+ * known of children of this process that nobody has reaped yet; they are left to be reaped by whoever has started them.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: options->user is the library's once 0 was returned.
+ * Errors: TG_EINVAL (out is NULL; pid is below 1; unknown flags; no callback; functions on a batch loop), TG_ENOENT (there
+ * is no such process), TG_ENOTSUP (the system has no pidfds), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD,
+ * TG_EFORKED, TG_EPANIC, -EINVAL (the number of a thread that is not the first of its process), -EMFILE, -ENFILE.
+ */
+TG_API int tg_process_watch(tg_loop loop,
+                            int pid,
+                            const struct tg_process_watch_options *options,
+                            tg_handle *out);
+
+/**
+ * Sends a signal to the process (0: only looks whether it is there). It never reaches another process that has got the
+ * same number since.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_EINVAL (a number outside 0 to 64), TG_ENOENT (the process is gone), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED
+ * (also for a process of the parent's, after tg_loop_reopen), TG_EPANIC, -EPERM, -EINVAL.
+ */
+TG_API int tg_process_kill(tg_handle process,
+                           int signum);
+
+/**
+ * The number of the process. Once the process has ended and its handle has closed, another one may get it.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: out stays the caller's.
+ * Errors: TG_EINVAL (out is NULL), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_process_get_pid(tg_handle process, int *out);
+
+/**
+ * This process's end of the pipe or socket that was made for the program's descriptor index. It does not block (the
+ * program's end does), and is closed when another program is executed; tg_conn_open makes a connection of it. Ends that were not
+ * taken are closed with the handle.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: the descriptor is the caller's, who closes it.
+ * Errors: TG_EINVAL (out is NULL; index is not below stdio_count), TG_ENOENT (it is not a pipe or socket, or was
+ * taken), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_process_take_stdio(tg_handle process,
+                                 uint32_t index,
+                                 tg_fd *out);
+
+/* ---- Watching files -------------------------------------------------------- */
+
+/** Change: it is new in its directory, or was found in a directory that is new. */
+#define TG_CHANGE_CREATED 1u
+
+/** Change: it was removed. */
+#define TG_CHANGE_DELETED 2u
+
+/** Change: its contents were changed. */
+#define TG_CHANGE_MODIFIED 4u
+
+/** Change: its permissions, owner, times or number of names were changed. */
+#define TG_CHANGE_ATTRIBUTES 8u
+
+/** Change: it was moved away from this name. */
+#define TG_CHANGE_MOVED_FROM 16u
+
+/** Change: it was moved to this name, maybe in the place of another. */
+#define TG_CHANGE_MOVED_TO 32u
+
+/** Change: the watched directory itself (of a file: its directory) was removed, moved or unmounted. Nothing more will come. */
+#define TG_CHANGE_SELF_GONE 64u
+
+/** Change: there were more changes than the system keeps, and some are lost. Look for yourself what is there. */
+#define TG_CHANGE_OVERFLOW 128u
+
+/** Change: said with the others: it is a directory. */
+#define TG_CHANGE_DIRECTORY 256u
+
+/** Flag of a watch: the directory with everything below it, also what comes up later. Symbolic links below it are not followed. */
+#define TG_WATCH_RECURSIVE 2u
+
+/** Flag of a watch: the path is that of a file, which need not be there yet. */
+#define TG_WATCH_FILE 4u
+
+/** What has changed. Valid during the callback. */
+typedef struct tg_change {
+  /** The size of the structure. */
+  size_t size;
+  /** TG_CHANGE_… */
+  uint32_t changes;
+  /** The same number, not 0, for both halves of a move; else 0. */
+  uint32_t cookie;
+  /**
+   * Of whom: below the watched directory (a/b/c in a recursive watch), of whatever bytes the file system has; empty for
+   * the watched path itself.
+   */
+  const char *name;
+} tg_change;
+
+/**
+ * Something has changed. status is 0; or the code of an error, change->changes 0, and what change->name names is not
+ * watched: -ENOSPC, the system watches no more directories for this user (the others go on); for the empty name the whole
+ * watch has ended: the error with which tg_loop_reopen could not set it up anew in a forked child.
+ */
+typedef void (*tg_watch_cb)(tg_handle self, void *user, int status, const struct tg_change *change);
+
+/** What a watch shall do. Set up with TG_WATCH_OPTIONS_INIT. */
+typedef struct tg_watch_options {
+  /** The size of the structure. */
+  size_t size;
+  /** Whom to call (NULL on a batch loop). */
+  tg_watch_cb callback;
+  /** Passed to the callback (a batch loop: the number in its records). */
+  void *user;
+  /** Gives user back; may be NULL. */
+  tg_release_cb release;
+  /** TG_UNREF, TG_WATCH_… or 0. */
+  uint32_t flags;
+  /** 0. */
+  uint32_t reserved;
+} tg_watch_options;
+
+/**
+ * Watches a directory or a file for changes, from this call on. Of a directory it tells what happens to its entries; of a
+ * file (through its directory) what happens to that name, so that a file which is replaced, as editors and log rotation
+ * do, or removed and made again, stays watched. A symbolic link's own name is watched, not what it points to. A recursive
+ * watch reads the whole tree during this call, and each new directory when it comes up; what it finds there is told as
+ * created. Each watch takes one of the user's inotify objects (usually 128), each directory one of the user's
+ * watches. Changes that come too fast may be told together, and beyond what the system keeps (usually 16,384) they are lost
+ * and TG_CHANGE_OVERFLOW says so. Changes made on another machine of a network file system are not seen.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: options->user is the library's once 0 was returned; path is read during the call.
+ * Errors: TG_EINVAL (path or out is NULL; the path cannot be that of a file; TG_WATCH_RECURSIVE with TG_WATCH_FILE; unknown
+ * flags; no callback; functions on a batch loop), TG_ENOTSUP (other systems than Linux), TG_ENOMEM, TG_ELIMIT, TG_ESTALE,
+ * TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -ENOENT, -ENOTDIR, -EACCES, -EMFILE (no more inotify objects or
+ * descriptors), -ENOSPC (no more watches), -ENAMETOOLONG.
+ */
+TG_API int tg_watch_open(tg_loop loop,
+                         const char *path,
+                         const struct tg_watch_options *options,
+                         tg_handle *out);
+
 /* -------------------------------- Initialisers -------------------------------- */
 
 /* For example: tg_io_options options = TG_IO_OPTIONS_INIT; */
@@ -3108,6 +3402,9 @@ TG_API int tg_path_copy(tg_loop loop,
 #define TG_POLLER_OPTIONS_INIT { sizeof(tg_poller_options), 0, -1 }
 #define TG_RESOLVE_OPTIONS_INIT { sizeof(tg_resolve_options), NULL, NULL, NULL, 0, 0 }
 #define TG_RESOLVE_NAME_OPTIONS_INIT { sizeof(tg_resolve_name_options), NULL, NULL, NULL, 0, 0 }
+#define TG_PROCESS_OPTIONS_INIT { sizeof(tg_process_options), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0 }
+#define TG_PROCESS_WATCH_OPTIONS_INIT { sizeof(tg_process_watch_options), NULL, NULL, NULL, 0, 0 }
+#define TG_WATCH_OPTIONS_INIT { sizeof(tg_watch_options), NULL, NULL, NULL, 0, 0 }
 
 #ifdef __cplusplus
 }

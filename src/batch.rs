@@ -63,6 +63,14 @@ pub const TG_RECORD_CONN_DESCRIPTORS: u32 = 26;
 /// the host's name and behind its zero byte the service's. The handle closes.
 pub const TG_RECORD_RESOLVED: u32 = 10;
 
+/// Record: a process has ended. `bits`: the status as an int (see tg_process_cb); `value`: what it returned, or minus the
+/// number of the signal that has killed it, or 0 when the status is not 0. The handle closes.
+pub const TG_RECORD_EXIT: u32 = 14;
+
+/// Record: something that is watched has changed. `bits`: TG_CHANGE_…; `value`: where in `data` these stand one behind another:
+/// the cookie (a uint32_t), the status (an int32_t), the name and a zero byte.
+pub const TG_RECORD_CHANGE: u32 = 15;
+
 /// Submission: tg_close.
 pub const TG_SUBMIT_CLOSE: u32 = 1;
 /// Submission: tg_io_set_interest. `a`: the interest.

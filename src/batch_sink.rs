@@ -275,6 +275,14 @@ impl Sink for Batch {
                 let (status, value) = status_and_value(outcome);
                 (batch::TG_RECORD_DONE, status as u32, value)
             }
+            Event::Exit { status, code, signal } => {
+                let how = if signal == 0 { code } else { -signal };
+                (batch::TG_RECORD_EXIT, status as u32, if status == 0 { i64::from(how) } else { 0 })
+            }
+            Event::Change { status, changes, cookie, name } => {
+                let (cookie, status) = (cookie.to_ne_bytes(), status.to_ne_bytes());
+                (batch::TG_RECORD_CHANGE, changes, self.carry(&[&cookie, &status, name.to_bytes_with_nul()]))
+            }
         };
         self.push(tg_record { handle: id.raw(), user: *user, kind, bits, value });
     }

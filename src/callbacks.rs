@@ -10,10 +10,12 @@ use crate::hooks::tg_hook_cb;
 use crate::inject;
 use crate::io::tg_io_cb;
 use crate::listener::ListenerCallbacks;
+use crate::process::tg_process_cb;
 use crate::resolve::{self, tg_resolve_cb, tg_resolve_name_cb};
 use crate::signal::tg_signal_cb;
 use crate::timer::tg_timer_cb;
 use crate::types::tg_release_cb;
+use crate::watch::{tg_change, tg_watch_cb};
 use crate::work::tg_work_cb;
 use std::ffi::{c_int, c_void};
 use std::ptr::null;
@@ -41,6 +43,8 @@ pub(crate) enum Callback {
     ResolveName(tg_resolve_name_cb),
     File(tg_file_cb),
     FileOwned(*const Owned),
+    Process(tg_process_cb),
+    Watch(tg_watch_cb),
 }
 
 /// What a handle carries: whom to call, with what, and how to give it back.
@@ -206,6 +210,13 @@ impl Sink for Callbacks {
                     if let Some(call) = owned.callback {
                         results::tell(outcome, owned.shown(outcome), |result| call(id, data, result));
                     }
+                }
+                (Callback::Process(Some(call)), Event::Exit { status, code, signal }) => {
+                    call(id, data, status, code, signal);
+                }
+                (Callback::Watch(Some(call)), Event::Change { status, changes, cookie, name }) => {
+                    let change = tg_change { size: size_of::<tg_change>(), changes, cookie, name: name.as_ptr() };
+                    call(id, data, status, &change);
                 }
                 _ => {}
             }

@@ -160,6 +160,40 @@ pub(crate) unsafe fn bytes<'a>(first: *const u8, count: usize) -> Result<&'a [u8
     Ok(unsafe { std::slice::from_raw_parts(first, count) })
 }
 
+/// Elements of the caller's.
+///
+/// # Safety
+/// `first` is NULL or points to `count` initialised elements that nobody changes during the call.
+pub(crate) unsafe fn slice<'a, T: Copy>(first: *const T, count: usize) -> Result<&'a [T]> {
+    check_array(first.cast_mut(), count)?;
+    if count == 0 {
+        return Ok(&[]);
+    }
+    // SAFETY: not NULL, aligned, of a possible size (checked), and valid by the caller's promise.
+    Ok(unsafe { std::slice::from_raw_parts(first, count) })
+}
+
+/// Strings of the caller's in a list that ends with NULL; `None` when there is no list.
+///
+/// # Safety
+/// `list` is NULL or points to pointers to strings, the last of which is NULL, and nobody changes them during the call.
+pub(crate) unsafe fn strings<'a>(list: *const *const c_char) -> Result<Option<Vec<&'a CStr>>> {
+    if list.is_null() {
+        return Ok(None);
+    }
+    let mut all = Vec::new();
+    let mut next = list;
+    // SAFETY: every pointer up to the NULL is readable, and is that of a string.
+    unsafe {
+        while !next.read_unaligned().is_null() {
+            all.try_reserve(1)?;
+            all.push(CStr::from_ptr(next.read_unaligned()));
+            next = next.add(1);
+        }
+    }
+    Ok(Some(all))
+}
+
 /// A string of the caller's, of whatever bytes.
 ///
 /// # Safety

@@ -39,6 +39,11 @@ pub const TG_KIND_FILE: u32 = 10;
 /// Kind of handle: an operation on files.
 pub const TG_KIND_FILE_OP: u32 = 11;
 
+/// Kind of handle: a process.
+pub const TG_KIND_PROCESS: u32 = 13;
+/// Kind of handle: watches files.
+pub const TG_KIND_WATCH: u32 = 14;
+
 /// Flag of `tg_handle_info`: something can still come of it (armed, started, with interest).
 pub const TG_INFO_ACTIVE: u32 = 0x1;
 /// Flag of `tg_handle_info`: it keeps the loop alive while it is active.
@@ -56,7 +61,8 @@ pub struct tg_handle_info {
     pub kind: u32,
     /// TG_INFO_…
     pub flags: u32,
-    /// The descriptor (-1: a file that is not open yet), the signal's number, or the timer's deadline on its clock in nanoseconds (-1: stopped); else 0.
+    /// The descriptor (-1: a file that is not open yet), the signal's number, the timer's deadline on its clock in nanoseconds
+    /// (-1: stopped), the process's number, how many directories are watched; else 0.
     pub value: i64,
     /// What an I/O watcher waits for; else 0.
     pub interest: u32,
@@ -269,6 +275,8 @@ fn kind(kind: Kind) -> u32 {
         Kind::Job(JobKind::Resolve) => TG_KIND_RESOLVE,
         Kind::Job(JobKind::File) => TG_KIND_FILE_OP,
         Kind::File => TG_KIND_FILE,
+        Kind::Process => TG_KIND_PROCESS,
+        Kind::Watch => TG_KIND_WATCH,
     }
 }
 

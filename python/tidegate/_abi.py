@@ -51,6 +51,8 @@ TG_KIND_RATE = 0x11
 TG_KIND_RESOLVE = 9
 TG_KIND_FILE = 0xa
 TG_KIND_FILE_OP = 0xb
+TG_KIND_PROCESS = 0xd
+TG_KIND_WATCH = 0xe
 TG_INFO_ACTIVE = 1
 TG_INFO_REF = 2
 TG_READ = 1
@@ -108,6 +110,8 @@ TG_RECORD_CONN_WRITTEN = 0x18
 TG_RECORD_CONN_CLOSE = 0x19
 TG_RECORD_CONN_DESCRIPTORS = 0x1a
 TG_RECORD_RESOLVED = 0xa
+TG_RECORD_EXIT = 0xe
+TG_RECORD_CHANGE = 0xf
 TG_SUBMIT_CLOSE = 1
 TG_SUBMIT_IO_INTEREST = 2
 TG_SUBMIT_TIMER_START = 3
@@ -144,6 +148,28 @@ TG_TYPE_FIFO = 4
 TG_TYPE_SOCKET = 5
 TG_TYPE_CHARACTER = 6
 TG_TYPE_BLOCK = 7
+TG_PROCESS_DETACHED = 2
+TG_PROCESS_GROUP = 4
+TG_PROCESS_KILL_ON_CLOSE = 8
+TG_PROCESS_SET_UID = 0x10
+TG_PROCESS_SET_GID = 0x20
+TG_STDIO_INHERIT = 0
+TG_STDIO_NULL = 1
+TG_STDIO_FD = 2
+TG_STDIO_PIPE_IN = 3
+TG_STDIO_PIPE_OUT = 4
+TG_STDIO_SOCKET = 5
+TG_CHANGE_CREATED = 1
+TG_CHANGE_DELETED = 2
+TG_CHANGE_MODIFIED = 4
+TG_CHANGE_ATTRIBUTES = 8
+TG_CHANGE_MOVED_FROM = 0x10
+TG_CHANGE_MOVED_TO = 0x20
+TG_CHANGE_SELF_GONE = 0x40
+TG_CHANGE_OVERFLOW = 0x80
+TG_CHANGE_DIRECTORY = 0x100
+TG_WATCH_RECURSIVE = 2
+TG_WATCH_FILE = 4
 
 #: Every error code of ours and its name.
 ERRORS: dict[int, str] = {
@@ -198,6 +224,8 @@ tg_group_cb = ctypes.c_void_p
 tg_resolve_cb = ctypes.c_void_p
 tg_resolve_name_cb = ctypes.c_void_p
 tg_file_cb = ctypes.c_void_p
+tg_process_cb = ctypes.c_void_p
+tg_watch_cb = ctypes.c_void_p
 
 
 class tg_buffer(ctypes.Structure):
@@ -641,6 +669,72 @@ class tg_file_options(ctypes.Structure):
     )
 
 
+class tg_stdio(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("kind", ctypes.c_uint32),
+        ("fd", tg_fd),
+    )
+
+
+class tg_process_options(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("size", ctypes.c_size_t),
+        ("callback", tg_process_cb),
+        ("user", ctypes.c_void_p),
+        ("release", tg_release_cb),
+        ("file", ctypes.c_char_p),
+        ("argv", ctypes.POINTER(ctypes.c_char_p)),
+        ("env", ctypes.POINTER(ctypes.c_char_p)),
+        ("directory", ctypes.c_char_p),
+        ("stdio", ctypes.POINTER(tg_stdio)),
+        ("flags", ctypes.c_uint32),
+        ("stdio_count", ctypes.c_uint32),
+        ("uid", ctypes.c_uint32),
+        ("gid", ctypes.c_uint32),
+    )
+
+
+class tg_process_watch_options(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("size", ctypes.c_size_t),
+        ("callback", tg_process_cb),
+        ("user", ctypes.c_void_p),
+        ("release", tg_release_cb),
+        ("flags", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
+    )
+
+
+class tg_change(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("size", ctypes.c_size_t),
+        ("changes", ctypes.c_uint32),
+        ("cookie", ctypes.c_uint32),
+        ("name", ctypes.c_char_p),
+    )
+
+
+class tg_watch_options(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("size", ctypes.c_size_t),
+        ("callback", tg_watch_cb),
+        ("user", ctypes.c_void_p),
+        ("release", tg_release_cb),
+        ("flags", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
+    )
+
+
 PROTOTYPES: dict[str, tuple[Any | None, tuple[Any, ...]]] = {
     "tg_err_name": (ctypes.c_char_p, (ctypes.c_int,)),
     "tg_strerror": (ctypes.c_char_p, (ctypes.c_int,)),
@@ -1023,6 +1117,28 @@ PROTOTYPES: dict[str, tuple[Any | None, tuple[Any, ...]]] = {
             ctypes.c_char_p,
             ctypes.c_uint32,
             ctypes.POINTER(tg_file_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_process_open": (ctypes.c_int, (tg_loop, ctypes.POINTER(tg_process_options), ctypes.POINTER(tg_handle))),
+    "tg_process_watch": (
+        ctypes.c_int,
+        (
+            tg_loop,
+            ctypes.c_int,
+            ctypes.POINTER(tg_process_watch_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_process_kill": (ctypes.c_int, (tg_handle, ctypes.c_int)),
+    "tg_process_get_pid": (ctypes.c_int, (tg_handle, ctypes.POINTER(ctypes.c_int))),
+    "tg_process_take_stdio": (ctypes.c_int, (tg_handle, ctypes.c_uint32, ctypes.POINTER(tg_fd))),
+    "tg_watch_open": (
+        ctypes.c_int,
+        (
+            tg_loop,
+            ctypes.c_char_p,
+            ctypes.POINTER(tg_watch_options),
             ctypes.POINTER(tg_handle),
         ),
     ),

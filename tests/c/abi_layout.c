@@ -88,6 +88,29 @@ AT(tg_file_info, file_type, 80);
 AT(tg_file_info, mode, 84);
 AT(tg_file_info, uid, 88);
 AT(tg_file_info, gid, 92);
+PLAIN_OPTIONS(tg_process_watch_options);
+PLAIN_OPTIONS(tg_watch_options);
+
+SIZE(tg_stdio, 8);
+AT(tg_stdio, kind, 0);
+AT(tg_stdio, fd, 4);
+SIZE(tg_process_options, 88);
+AT(tg_process_options, callback, 8);
+AT(tg_process_options, user, 16);
+AT(tg_process_options, release, 24);
+AT(tg_process_options, file, 32);
+AT(tg_process_options, argv, 40);
+AT(tg_process_options, env, 48);
+AT(tg_process_options, directory, 56);
+AT(tg_process_options, stdio, 64);
+AT(tg_process_options, flags, 72);
+AT(tg_process_options, stdio_count, 76);
+AT(tg_process_options, uid, 80);
+AT(tg_process_options, gid, 84);
+SIZE(tg_change, 24);
+AT(tg_change, changes, 8);
+AT(tg_change, cookie, 12);
+AT(tg_change, name, 16);
 
 SIZE(tg_record, 32);
 AT(tg_record, handle, 0);
@@ -191,6 +214,32 @@ IS(TG_POLLER_INTERRUPTIBLE, 0x2u);
 IS(TG_POLLER_NATIVE, 0x4u);
 IS(TG_POLL_INTERRUPTIBLE, 0x1u);
 IS(TG_POLL_NATIVE, 0x2u);
+IS(TG_KIND_PROCESS, 13u);
+IS(TG_KIND_WATCH, 14u);
+IS(TG_RECORD_EXIT, 14u);
+IS(TG_RECORD_CHANGE, 15u);
+IS(TG_PROCESS_DETACHED, 0x2u);
+IS(TG_PROCESS_GROUP, 0x4u);
+IS(TG_PROCESS_KILL_ON_CLOSE, 0x8u);
+IS(TG_PROCESS_SET_UID, 0x10u);
+IS(TG_PROCESS_SET_GID, 0x20u);
+IS(TG_STDIO_INHERIT, 0u);
+IS(TG_STDIO_NULL, 1u);
+IS(TG_STDIO_FD, 2u);
+IS(TG_STDIO_PIPE_IN, 3u);
+IS(TG_STDIO_PIPE_OUT, 4u);
+IS(TG_STDIO_SOCKET, 5u);
+IS(TG_WATCH_RECURSIVE, 0x2u);
+IS(TG_WATCH_FILE, 0x4u);
+IS(TG_CHANGE_CREATED, 0x1u);
+IS(TG_CHANGE_DELETED, 0x2u);
+IS(TG_CHANGE_MODIFIED, 0x4u);
+IS(TG_CHANGE_ATTRIBUTES, 0x8u);
+IS(TG_CHANGE_MOVED_FROM, 0x10u);
+IS(TG_CHANGE_MOVED_TO, 0x20u);
+IS(TG_CHANGE_SELF_GONE, 0x40u);
+IS(TG_CHANGE_OVERFLOW, 0x80u);
+IS(TG_CHANGE_DIRECTORY, 0x100u);
 
 /* The _INIT macros make what they say. */
 static void initialisers(void)
@@ -204,6 +253,9 @@ static void initialisers(void)
     tg_async_options async = TG_ASYNC_OPTIONS_INIT;
     tg_hook_options hook = TG_HOOK_OPTIONS_INIT;
     tg_poller_options poller = TG_POLLER_OPTIONS_INIT;
+    tg_process_options process = TG_PROCESS_OPTIONS_INIT;
+    tg_process_watch_options process_watch = TG_PROCESS_WATCH_OPTIONS_INIT;
+    tg_watch_options watch = TG_WATCH_OPTIONS_INIT;
     CHECK_EQ(loop.size, sizeof loop);
     CHECK_EQ(loop.flags + loop.batch_records + loop.batch_submissions + loop.max_posts, 0);
     CHECK_EQ(stats.size, sizeof stats);
@@ -217,6 +269,11 @@ static void initialisers(void)
     CHECK_EQ(hook.size, sizeof hook);
     CHECK_EQ(poller.size, sizeof poller);
     CHECK_EQ(poller.adopt_fd, -1);
+    CHECK_EQ(process.size, sizeof process);
+    CHECK(process.file == NULL && process.argv == NULL && process.env == NULL && process.directory == NULL);
+    CHECK_EQ(process.flags + process.stdio_count + process.uid + process.gid, 0);
+    CHECK_EQ(process_watch.size, sizeof process_watch);
+    CHECK_EQ(watch.size, sizeof watch);
 }
 
 int main(void)

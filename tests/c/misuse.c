@@ -5,6 +5,7 @@
 #include "misuse_open.h"
 #include "misuse_poller.h"
 #include "misuse_files.h"
+#include "misuse_process.h"
 #include "symbols.h"
 
 OF_ID(loop_free, return tg_loop_free(id);)
@@ -284,6 +285,7 @@ static const row rows[] = {
     ROW(timer_open), ROW(timer_restart), ROW(timer_start), ROW(timer_start_at), ROW(timer_stop),
     TOTAL(version), TOTAL(version_number),
     FILE_ROWS
+    PROCESS_ROWS,
 };
 #define ROWS (sizeof rows / sizeof rows[0])
 

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod address;
+pub mod change;
 pub mod error;
 pub mod file;
 pub mod framing;

@@ -8,9 +8,11 @@ use super::file::FileSlot;
 use super::jobs::{JobSlot, Jobs, Outcome};
 use super::limits::{MIN_WORK_THREADS, RESOLVE_THREADS};
 use super::listener::Listener;
+use super::process::ProcessSlot;
 use super::rate::Rate;
 use super::stats::Stats;
 use super::turn::Turn;
+use super::watch::WatchSlot;
 use super::{Event, LoopOptions, Sink};
 use crate::base::address::Address;
 use crate::base::error::{Error, Result};
@@ -19,6 +21,7 @@ use crate::base::out_queue::Buffer;
 use crate::base::table::Table;
 use crate::base::timers::{TimerKey, Timers};
 use crate::event_loop::owned::OwnedSet;
+use crate::io::changes::Change;
 use crate::io::descriptors::Descriptors;
 use crate::sys::clock::WallWatch;
 use crate::sys::poller::{Poller, Waker};
@@ -65,6 +68,9 @@ pub(super) enum Slot {
     File(FileSlot),
     /// Reserved while its parts are being made.
     Opening,
+    /// Boxed like everything large: an entry is to fit into a cache line.
+    Process(Box<ProcessSlot>),
+    Watch(Box<WatchSlot>),
 }
 
 pub(super) struct IoSlot {
@@ -131,6 +137,9 @@ pub(super) enum Told {
     Passed(Vec<OwnedFd>),
     /// A connection is over, and closes after this.
     Over(i32),
+    /// After it the handle closes.
+    Last(Event<'static>),
+    Change(Box<Change>),
 }
 
 /// What is to be given back at the end of the turn.
@@ -307,6 +316,8 @@ impl<S: Sink> Core<S> {
                 return Ok(());
             }
             Slot::Opening => {}
+            Slot::Process(slot) => self.process_close(id, *slot),
+            Slot::Watch(slot) => self.disown(id, slot.owned),
         }
         self.releases.push_back(Release::Handle(id, entry.user));
         Ok(())

@@ -37,6 +37,16 @@ impl<S: Sink> EventLoop<S> {
                     let _ = self.close(id);
                 }
             }
+            Told::Last(event) => {
+                call(event);
+                let _ = self.close(id);
+            }
+            Told::Change(change) => call(Event::Change {
+                status: change.status,
+                changes: change.changes,
+                cookie: change.cookie,
+                name: &change.name,
+            }),
         }
     }
 

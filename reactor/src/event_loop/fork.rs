@@ -100,6 +100,8 @@ impl<S: Sink> Core<S> {
                     // Fails for a descriptor that is known to be lost, whose watcher was or will be told.
                     let _ = self.descriptors.set_interest(descriptor, id, interest);
                 }
+                Some(Slot::Process(_)) => self.owned_always(id),
+                Some(Slot::Watch(_)) => self.watch_after_fork(id),
                 _ => {}
             }
         }

@@ -29,6 +29,10 @@ pub enum Kind {
     Rate,
     /// An open file, or one that is being opened.
     File,
+    /// A process.
+    Process,
+    /// Watches files.
+    Watch,
 }
 
 /// A live handle, for those who look for what keeps a loop alive.
@@ -40,7 +44,8 @@ pub struct HandleInfo {
     pub active: bool,
     /// It keeps the loop alive while it is active.
     pub referenced: bool,
-    /// The descriptor (-1: not open yet), the signal's number, or the timer's deadline (-1: stopped); else 0.
+    /// The descriptor (-1: a file that is not open yet), the signal's number, the timer's deadline (-1: stopped), the
+    /// process's number, how many directories are watched; else 0.
     pub value: i64,
     /// What an I/O watcher waits for; else 0.
     pub interest: u32,
@@ -157,6 +162,8 @@ impl<S: Sink> EventLoop<S> {
                 Kind::Job(JobKind::Resolve) => "resolve".to_owned(),
                 Kind::Job(JobKind::File) => "file operation".to_owned(),
                 Kind::File => format!("file fd {}", info.value),
+                Kind::Process => format!("process {}", info.value),
+                Kind::Watch => format!("watch of {} directories", info.value),
             };
             // Writing into memory does not fail; another writer may, and then has what it took.
             let _ = writeln!(out, "{id:?} {subject}, {active}{referenced}");
@@ -178,6 +185,8 @@ fn describe<U>(entry: &Entry<U>) -> HandleInfo {
         Slot::Connecting(_) => (Kind::Conn, -1, 0),
         Slot::Conn(conn) => (Kind::Conn, i64::from(conn.owned.fd()), conn.owned.interest()),
         Slot::File(file) => (Kind::File, file.number(), 0),
+        Slot::Process(slot) => (Kind::Process, i64::from(slot.process.pid()), 0),
+        Slot::Watch(slot) => (Kind::Watch, slot.changes.directories() as i64, 0),
     };
     HandleInfo { kind, active: entry.active, referenced: entry.referenced, value, interest }
 }

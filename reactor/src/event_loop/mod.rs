@@ -25,6 +25,7 @@ mod limits;
 mod listener;
 mod nest;
 mod owned;
+mod process;
 mod rate;
 mod ready;
 mod resolve;
@@ -33,6 +34,7 @@ mod signal;
 mod stats;
 mod timer;
 mod turn;
+mod watch;
 mod work;
 
 pub use self::core::HookKind;
@@ -126,6 +128,27 @@ pub enum Event<'a> {
     ConnOver {
         /// 0 when both directions ended in good order.
         reason: i32,
+    },
+    /// A process has ended; the handle closes after this.
+    Exit {
+        /// 0, or why the rest is not known: [`Error::NOT_FOUND`], the program itself has reaped it;
+        /// [`Error::NOT_SUPPORTED`], it is no child of this process; [`Error::FORKED`], it is one of the parent's.
+        status: i32,
+        /// What it returned; -1 when it did not.
+        code: i32,
+        /// What has killed it; else 0.
+        signal: i32,
+    },
+    /// Something that is watched has changed.
+    Change {
+        /// 0, or the code of an error that concerns `name`: it is not watched (any more).
+        status: i32,
+        /// Bits of [`crate::base::change`].
+        changes: u32,
+        /// The same for both halves of a move; else 0.
+        cookie: u32,
+        /// Below the watched directory; empty for the watched path itself.
+        name: &'a std::ffi::CStr,
     },
 }
 

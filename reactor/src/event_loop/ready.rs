@@ -54,6 +54,9 @@ impl<S: Sink> Core<S> {
     }
 
     pub(super) fn next_io(&mut self) -> Option<(Id, S::User, Told)> {
+        if let Some(told) = self.turn.more.take().and_then(|id| self.owned_more(id)) {
+            return Some(told);
+        }
         loop {
             if self.turn.current.is_some() {
                 if let told @ Some(_) = self.next_of_current() {

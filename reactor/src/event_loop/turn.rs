@@ -47,6 +47,8 @@ pub(super) struct Turn<S: Sink> {
     pub(super) asyncs: Vec<Id>,
     pub(super) next_async: usize,
     pub(super) signals: VecDeque<Id>,
+    /// Whose turn it is before the next descriptor's: it has taken more than one event.
+    pub(super) more: Option<Id>,
     pub(super) zombie: bool,
     /// Connections to come by, and how far we are.
     pub(super) conns: Vec<Id>,
@@ -92,6 +94,7 @@ impl<S: Sink> Turn<S> {
             asyncs: Vec::new(),
             next_async: 0,
             signals: VecDeque::new(),
+            more: None,
             zombie: false,
             conns: Vec::new(),
             next_conn: 0,
@@ -151,7 +154,7 @@ impl<S: Sink> Turn<S> {
         self.asyncs.clear();
         self.signals.clear();
         (self.next_ready, self.next_tell, self.next_async) = (0, 0, 0);
-        (self.regular_done, self.zombie) = (true, false);
+        (self.regular_done, self.zombie, self.more) = (true, false, None);
         (self.current, self.accepting) = (None, None);
     }
 }

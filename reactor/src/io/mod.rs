@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod changes;
 pub mod descriptors;
 pub mod file;
 pub mod poller;

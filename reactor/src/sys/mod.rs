@@ -23,6 +23,8 @@
 //! | [`resolve`] | look up hosts and the names of addresses, which blocks |
 //! | [`file`] | open, read, write, stat, copy: what waits for the disk |
 //! | [`shared_file::SharedFile`] | an open file that operations on other threads share |
+//! | [`process`] | start, watch, signal and reap processes |
+//! | [`inotify`] | changes of files and directories, one raw event after another (Linux) |
 //! | [`annotate`] | tells helgrind about our synchronisation (test builds only) |
 //!
 //! Nothing else of this folder is visible above it.
@@ -32,6 +34,7 @@ pub mod bound;
 pub mod clock;
 pub mod file;
 pub mod fork;
+pub mod inotify;
 pub mod lock;
 #[cfg(target_os = "linux")]
 pub mod native;
@@ -40,6 +43,7 @@ pub mod poll_once;
 pub mod poller;
 pub mod pool;
 pub mod port;
+pub mod process;
 pub mod resolve;
 pub mod shared_file;
 pub mod signal;
