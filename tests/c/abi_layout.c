@@ -16,11 +16,13 @@ AT(tg_process_stats, live_loops, 8);
 AT(tg_process_stats, live_pollers, 16);
 AT(tg_process_stats, waits, 24);
 
-SIZE(tg_loop_options, 24);
+SIZE(tg_loop_options, 32);
 AT(tg_loop_options, flags, 8);
 AT(tg_loop_options, batch_records, 12);
 AT(tg_loop_options, batch_submissions, 16);
 AT(tg_loop_options, max_posts, 20);
+AT(tg_loop_options, work_threads, 24);
+AT(tg_loop_options, batch_data, 28);
 
 SIZE(tg_loop_stats, 96);
 AT(tg_loop_stats, turns, 8);
@@ -61,6 +63,15 @@ PLAIN_OPTIONS(tg_timer_options);
 PLAIN_OPTIONS(tg_signal_options);
 PLAIN_OPTIONS(tg_async_options);
 PLAIN_OPTIONS(tg_hook_options);
+PLAIN_OPTIONS(tg_work_options);
+
+SIZE(tg_address, 136);
+AT(tg_address, family, 0);
+AT(tg_address, port, 4);
+AT(tg_address, path_length, 6);
+AT(tg_address, scope, 8);
+AT(tg_address, ip, 12);
+AT(tg_address, path, 28);
 
 SIZE(tg_record, 32);
 AT(tg_record, handle, 0);
@@ -77,7 +88,7 @@ AT(tg_submission, b, 24);
 AT(tg_submission, op, 32);
 AT(tg_submission, reserved, 36);
 
-SIZE(tg_batch, 72);
+SIZE(tg_batch, 88);
 AT(tg_batch, size, 0);
 AT(tg_batch, record_size, 4);
 AT(tg_batch, submission_size, 8);
@@ -92,6 +103,8 @@ AT(tg_batch, timeout_ns, 40);
 AT(tg_batch, now_ns, 48);
 AT(tg_batch, records, 56);
 AT(tg_batch, submissions, 64);
+AT(tg_batch, data, 72);
+AT(tg_batch, data_count, 80);
 
 SIZE(tg_poller_options, 16);
 AT(tg_poller_options, flags, 8);
@@ -150,6 +163,12 @@ IS(TG_POLLER_INTERRUPTIBLE, 0x2u);
 IS(TG_POLLER_NATIVE, 0x4u);
 IS(TG_POLL_INTERRUPTIBLE, 0x1u);
 IS(TG_POLL_NATIVE, 0x2u);
+IS(TG_ECANCELED, -4017);
+IS(TG_KIND_WORK, 8u);
+IS(TG_RECORD_DONE, 9u);
+IS(TG_UNIX, 1u);
+IS(TG_IPV4, 4u);
+IS(TG_IPV6, 6u);
 
 /* The _INIT macros make what they say. */
 static void initialisers(void)
@@ -163,8 +182,10 @@ static void initialisers(void)
     tg_async_options async = TG_ASYNC_OPTIONS_INIT;
     tg_hook_options hook = TG_HOOK_OPTIONS_INIT;
     tg_poller_options poller = TG_POLLER_OPTIONS_INIT;
+    tg_work_options work = TG_WORK_OPTIONS_INIT;
     CHECK_EQ(loop.size, sizeof loop);
     CHECK_EQ(loop.flags + loop.batch_records + loop.batch_submissions + loop.max_posts, 0);
+    CHECK_EQ(loop.work_threads + loop.batch_data, 0);
     CHECK_EQ(stats.size, sizeof stats);
     CHECK_EQ(info.size, sizeof info);
     CHECK_EQ(io.size, sizeof io);
@@ -174,6 +195,7 @@ static void initialisers(void)
     CHECK_EQ(signals.size, sizeof signals);
     CHECK_EQ(async.size, sizeof async);
     CHECK_EQ(hook.size, sizeof hook);
+    CHECK_EQ(work.size, sizeof work);
     CHECK_EQ(poller.size, sizeof poller);
     CHECK_EQ(poller.adopt_fd, -1);
 }

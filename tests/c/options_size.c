@@ -15,6 +15,7 @@ typedef union grown {
     tg_async_options async;
     tg_hook_options hook;
     tg_poller_options poller;
+    tg_work_options work;
     tg_loop_stats loop_stats;
     tg_handle_info info;
     tg_process_stats process_stats;
@@ -84,6 +85,15 @@ static int use_async(grown *it)
     return close_handle(code, out);
 }
 
+static int use_work(grown *it)
+{
+    tg_handle out = 7;
+    int code;
+    it->work.callback = on_work;
+    code = tg_work_open(loop, work_hits, &it->work, &out);
+    return close_handle(code, out);
+}
+
 #define USE_HOOK(noun)                                             \
     static int use_##noun(grown *it)                               \
     {                                                              \
@@ -98,7 +108,7 @@ USE_HOOK(check)
 USE_HOOK(idle)
 
 /* Where members end, and so where an older structure can have ended; 0 ends the list. */
-static const size_t ends_loop[] = { 8, 12, 16, 20, 24, 0 };
+static const size_t ends_loop[] = { 8, 12, 16, 20, 24, 28, 32, 0 };
 static const size_t ends_poller[] = { 8, 12, 16, 0 };
 static const size_t ends_io[] = { 8, 16, 24, 32, 36, 40, 48, 0 };
 static const size_t ends_others[] = { 8, 16, 24, 32, 36, 40, 0 };
@@ -122,6 +132,7 @@ static const options_case cases[] = {
     { "tg_hook_options", ends_others, sizeof(tg_hook_options), offsetof(tg_hook_options, user), use_prepare },
     { "tg_hook_options", ends_others, sizeof(tg_hook_options), offsetof(tg_hook_options, user), use_check },
     { "tg_hook_options", ends_others, sizeof(tg_hook_options), offsetof(tg_hook_options, user), use_idle },
+    { "tg_work_options", ends_others, sizeof(tg_work_options), offsetof(tg_work_options, user), use_work },
 };
 
 /* Everything before the size is zero, except that a poller's descriptor to adopt is "none". */
