@@ -50,6 +50,7 @@ mod header {
         ("batch.rs", "Batches: events as records"),
         ("poller.rs", "The poller"),
         ("poller/once.rs", "Waiting once"),
+        ("resolve.rs", "Looking up names"),
     ];
 
     const HEADER: &str = "include/tidegate.h";

@@ -540,6 +540,9 @@ TG_API int tg_loop_dump(tg_loop loop,
 /** Kind of handle: work on another thread. */
 #define TG_KIND_WORK 8u
 
+/** Kind of handle: a look-up of names. */
+#define TG_KIND_RESOLVE 9u
+
 /** Flag of tg_handle_info: something can still come of it (armed, started, with interest). */
 #define TG_INFO_ACTIVE 1u
 
@@ -1254,6 +1257,13 @@ TG_API int tg_address_to_sockaddr(const struct tg_address *address,
 /** Record: work is over. bits: the status as an int (0, TG_ECANCELED, TG_EFORKED); value: the result. The handle closes. */
 #define TG_RECORD_DONE 9u
 
+/**
+ * Record: a look-up is over. bits, as an int: how many things were found, or a negative status (see tg_resolve_cb);
+ * value: where they begin in data of the batch: the addresses, one tg_address after the other; or, for
+ * tg_resolve_name_open, the host's name and behind its zero byte the service's. The handle closes.
+ */
+#define TG_RECORD_RESOLVED 10u
+
 /** Submission: tg_close. */
 #define TG_SUBMIT_CLOSE 1u
 
@@ -1555,6 +1565,126 @@ TG_API int tg_poll_once(struct tg_poll_item *items,
                         int64_t timeout_ns,
                         uint32_t flags);
 
+/* ---- Looking up names ------------------------------------------------------ */
+
+/**
+ * Flag of tg_resolve_options: without a host, the address on which a server listens for everybody, instead of this
+ * machine's own (127.0.0.1, ::1).
+ */
+#define TG_RESOLVE_PASSIVE 16u
+
+/** Flag of tg_resolve_options: the host is a numeric address. Nobody is asked. */
+#define TG_RESOLVE_NUMERIC_HOST 32u
+
+/** Flag of tg_resolve_name_options: host and port in digits. Nobody is asked. */
+#define TG_RESOLVE_NUMERIC 64u
+
+/** Flag of tg_resolve_name_options: digits in the place of the host's name will not do. */
+#define TG_RESOLVE_NAME_REQUIRED 128u
+
+/**
+ * A look-up is over: status is 0 and there are count addresses, at least one, valid until the callback returns; or
+ * status says why there are none and addresses is NULL: TG_ENONAME (no such host or service, or none of that
+ * family), TG_ETRYAGAIN (the name servers do not answer), TG_ERESOLVE (they have failed), TG_ENOMEM, -errno,
+ * TG_ECANCELED, TG_EFORKED (it was going on when the process forked and the loop was reopened in the child). The handle
+ * closes when the callback returns.
+ */
+typedef void (*tg_resolve_cb)(tg_handle self,
+                              void *user,
+                              int status,
+                              const tg_address *addresses,
+                              size_t count);
+
+/** What shall be looked up, and how it is reported. Set up with TG_RESOLVE_OPTIONS_INIT. */
+typedef struct tg_resolve_options {
+  /** The size of the structure. */
+  size_t size;
+  /** Whom to call at the end (NULL on a batch loop). */
+  tg_resolve_cb callback;
+  /** Passed to the callback (a batch loop: the number in its records). */
+  void *user;
+  /** Gives user back; may be NULL. */
+  tg_release_cb release;
+  /** TG_UNREF, TG_RESOLVE_PASSIVE, TG_RESOLVE_NUMERIC_HOST, or 0. */
+  uint32_t flags;
+  /** TG_IPV4, TG_IPV6; 0: both. */
+  uint32_t family;
+} tg_resolve_options;
+
+/**
+ * A look-up is over: status is 0 and there are the names of the host and the service, valid until the callback
+ * returns; or they are NULL and status is as for tg_resolve_cb. The handle closes when the callback returns.
+ */
+typedef void (*tg_resolve_name_cb)(tg_handle self,
+                                   void *user,
+                                   int status,
+                                   const char *host,
+                                   const char *service);
+
+/** How the names of an address shall be reported. Set up with TG_RESOLVE_NAME_OPTIONS_INIT. */
+typedef struct tg_resolve_name_options {
+  /** The size of the structure. */
+  size_t size;
+  /** Whom to call at the end (NULL on a batch loop). */
+  tg_resolve_name_cb callback;
+  /** Passed to the callback (a batch loop: the number in its records). */
+  void *user;
+  /** Gives user back; may be NULL. */
+  tg_release_cb release;
+  /** TG_UNREF, TG_RESOLVE_NUMERIC or TG_RESOLVE_NAME_REQUIRED (not both), or 0. */
+  uint32_t flags;
+  /** 0. */
+  uint32_t reserved;
+} tg_resolve_name_options;
+
+/**
+ * Looks up the addresses of a host, as getaddrinfo does, on a thread: the answer comes to the callback, in the system's
+ * order, each address once, at most 256, and the handle closes. Look-ups have 8 threads of each loop for themselves, so
+ * slow ones keep neither work nor files waiting; further ones wait in the order of these calls.
+ *
+ * host is a name or a numeric address, of at most 1,024 bytes that are passed to the system unchanged (names in other
+ * alphabets in their ASCII form). NULL: this machine, or everybody with TG_RESOLVE_PASSIVE. service is a name or a
+ * port in decimal. NULL: the addresses have port 0.
+ *
+ * Closing the handle drops the answer; a look-up that is going on ends unseen, and user is released without waiting
+ * for it. tg_loop_free does not wait for it either.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: the names are copied; options->user is the library's once 0 was returned.
+ * Errors: TG_EINVAL (out is NULL; a name of more than 1,024 bytes; a port above 65,535; an unknown family; unknown
+ * flags; no callback; functions on a batch loop), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD,
+ * TG_EFORKED, TG_EPANIC, -EAGAIN (no thread can be started).
+ *
+ * # Safety host and service are NULL or strings; options is NULL or as large as its first member says; out is
+ * NULL or writable; the functions may be called with user on the loop's thread.
+ */
+TG_API int tg_resolve_open(tg_loop loop,
+                           const char *host,
+                           const char *service,
+                           const struct tg_resolve_options *options,
+                           tg_handle *out);
+
+/**
+ * Looks up what an address and its port are called, as getnameinfo does, on a thread: the names come to the callback,
+ * and the handle closes. Where there is no name the digits are given instead. The threads, closing and freeing are as
+ * with tg_resolve_open.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: the address is copied; options->user is the library's once 0 was returned.
+ * Errors: TG_EINVAL (address or out is NULL; not an address of IPv4 or IPv6; unknown flags, or both of
+ * TG_RESOLVE_NUMERIC and TG_RESOLVE_NAME_REQUIRED; no callback; functions on a batch loop), TG_ENOMEM, TG_ELIMIT,
+ * TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EAGAIN (no thread can be started).
+ *
+ * # Safety address is NULL or readable; options is NULL or as large as its first member says; out is NULL or
+ * writable; the functions may be called with user on the loop's thread.
+ */
+TG_API int tg_resolve_name_open(tg_loop loop,
+                                const tg_address *address,
+                                const struct tg_resolve_name_options *options,
+                                tg_handle *out);
+
 /* -------------------------------- Initialisers -------------------------------- */
 
 /* For example: tg_io_options options = TG_IO_OPTIONS_INIT; */
@@ -1569,6 +1699,8 @@ TG_API int tg_poll_once(struct tg_poll_item *items,
 #define TG_ASYNC_OPTIONS_INIT { sizeof(tg_async_options), NULL, NULL, NULL, 0, 0 }
 #define TG_HOOK_OPTIONS_INIT { sizeof(tg_hook_options), NULL, NULL, NULL, 0, 0 }
 #define TG_POLLER_OPTIONS_INIT { sizeof(tg_poller_options), 0, -1 }
+#define TG_RESOLVE_OPTIONS_INIT { sizeof(tg_resolve_options), NULL, NULL, NULL, 0, 0 }
+#define TG_RESOLVE_NAME_OPTIONS_INIT { sizeof(tg_resolve_name_options), NULL, NULL, NULL, 0, 0 }
 
 #ifdef __cplusplus
 }

@@ -27,6 +27,11 @@ pub const TG_RECORD_FAILED: u32 = 8;
 /// Record: work is over. `bits`: the status as an int (0, TG_ECANCELED, TG_EFORKED); `value`: the result. The handle closes.
 pub const TG_RECORD_DONE: u32 = 9;
 
+/// Record: a look-up is over. `bits`, as an int: how many things were found, or a negative status (see tg_resolve_cb);
+/// `value`: where they begin in `data` of the batch: the addresses, one tg_address after the other; or, for
+/// tg_resolve_name_open, the host's name and behind its zero byte the service's. The handle closes.
+pub const TG_RECORD_RESOLVED: u32 = 10;
+
 /// Submission: tg_close.
 pub const TG_SUBMIT_CLOSE: u32 = 1;
 /// Submission: tg_io_set_interest. `a`: the interest.

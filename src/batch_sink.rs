@@ -6,6 +6,7 @@
 use crate::batch::{self, tg_batch, tg_record, tg_submission};
 use crate::callbacks::{Post, status_and_value};
 use std::cell::Cell;
+use tidegate_reactor::event_loop::{JobKind, Kind};
 use tidegate_reactor::{Error, Event, EventLoop, Id, Result, Sink};
 
 /// The most that one record carries: a whole read of a connection, or a datagram and its address.
@@ -209,6 +210,11 @@ fn free<T>(first: *mut T, count: u32) {
     drop(unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(first, count as usize)) });
 }
 
+/// Also of one that was cancelled, whose outcome does not say what it would have been.
+fn is_look_up(event_loop: &EventLoop<Batch>, id: Id) -> bool {
+    event_loop.info(id).is_ok_and(|info| info.kind == Kind::Job(JobKind::Resolve))
+}
+
 impl Sink for Batch {
     type User = u64;
     type Post = Post;
@@ -222,7 +228,7 @@ impl Sink for Batch {
         LARGEST_CARRY
     }
 
-    fn deliver(&self, _event_loop: &EventLoop<Self>, id: Id, user: &u64, event: Event<'_>) {
+    fn deliver(&self, event_loop: &EventLoop<Self>, id: Id, user: &u64, event: Event<'_>) {
         crate::inject::panic_if_asked("dispatch");
         let (kind, bits, value) = match event {
             Event::Io { ready, status } => (batch::TG_RECORD_IO, ready, i64::from(status)),
@@ -232,6 +238,10 @@ impl Sink for Batch {
             }
             Event::Async => (batch::TG_RECORD_ASYNC, 0, 0),
             Event::Hook(kind) => (batch::TG_RECORD_HOOK, crate::handle::hook_kind(kind), 0),
+            Event::Done(outcome) if is_look_up(event_loop, id) => {
+                let (bits, value) = crate::resolve::record(self, outcome);
+                (batch::TG_RECORD_RESOLVED, bits, value)
+            }
             Event::Done(outcome) => {
                 let (status, value) = status_and_value(outcome);
                 (batch::TG_RECORD_DONE, status as u32, value)

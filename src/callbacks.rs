@@ -5,11 +5,13 @@ use crate::event_loop::tg_slow_cb;
 use crate::hooks::tg_hook_cb;
 use crate::inject;
 use crate::io::tg_io_cb;
+use crate::resolve::{self, tg_resolve_cb, tg_resolve_name_cb};
 use crate::signal::tg_signal_cb;
 use crate::timer::tg_timer_cb;
 use crate::types::tg_release_cb;
 use crate::work::tg_work_cb;
 use std::ffi::{c_int, c_void};
+use std::ptr::null;
 use tidegate_reactor::{Event, EventLoop, Id, Outcome, Sink};
 
 /// See the module.
@@ -25,6 +27,8 @@ pub(crate) enum Callback {
     Hook(tg_hook_cb),
     Work(tg_work_cb),
     Slow(tg_slow_cb),
+    Resolve(tg_resolve_cb),
+    ResolveName(tg_resolve_name_cb),
 }
 
 /// What a handle carries: whom to call, with what, and how to give it back.
@@ -59,11 +63,14 @@ fn give_back(release: tg_release_cb, user: *mut c_void) {
     }
 }
 
-/// How a job has ended in the terms of C, for both kinds of loop.
+/// How a job has ended in the terms of C, for both kinds of loop: the result of work, or how many things were found.
 pub(crate) fn status_and_value(outcome: &Outcome) -> (c_int, i64) {
     match outcome {
         Outcome::Failed(error) => (error.code(), 0),
         Outcome::Work(result) => (0, *result),
+        Outcome::Addresses(Ok(all)) => (0, all.len() as i64),
+        Outcome::Names(Ok(_)) => (0, 2),
+        Outcome::Addresses(Err(error)) | Outcome::Names(Err(error)) => (error.code(), 0),
     }
 }
 
@@ -86,6 +93,14 @@ impl Sink for Callbacks {
                     let (status, result) = status_and_value(outcome);
                     call(id, data, status, result);
                 }
+                (Callback::Resolve(Some(call)), Event::Done(outcome)) => match resolve::addresses(outcome) {
+                    Ok(all) => call(id, data, 0, all.as_ptr(), all.len()),
+                    Err(status) => call(id, data, status, null(), 0),
+                },
+                (Callback::ResolveName(Some(call)), Event::Done(outcome)) => match outcome {
+                    Outcome::Names(Ok(names)) => call(id, data, 0, names.host.as_ptr(), names.service.as_ptr()),
+                    failed => call(id, data, status_and_value(failed).0, null(), null()),
+                },
                 _ => {}
             }
         }

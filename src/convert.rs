@@ -169,6 +169,15 @@ pub(crate) unsafe fn string<'a>(text: *const c_char) -> Result<&'a CStr> {
     Ok(unsafe { CStr::from_ptr(text) })
 }
 
+/// A string of the caller's, or none.
+///
+/// # Safety
+/// As [`string`].
+pub(crate) unsafe fn string_or_null<'a>(text: *const c_char) -> Option<&'a CStr> {
+    // SAFETY: the caller's promise.
+    unsafe { string(text) }.ok()
+}
+
 /// A string of the caller's that must be UTF-8.
 ///
 /// # Safety
@@ -189,6 +198,18 @@ pub(crate) unsafe fn value<T: Copy>(pointer: *const T) -> Result<T> {
     }
     // SAFETY: not NULL, and readable by the caller's promise.
     Ok(unsafe { pointer.read_unaligned() })
+}
+
+/// A structure of C without a byte that belongs to no member.
+///
+/// # Safety
+/// `repr(C)`, plain data without padding.
+pub(crate) unsafe trait Plain: Copy {}
+
+/// Structures as bytes, for what records carry.
+pub(crate) fn bytes_of<T: Plain>(all: &[T]) -> &[u8] {
+    // SAFETY: every byte of a `Plain` structure is initialised, and the slice borrows them.
+    unsafe { std::slice::from_raw_parts(all.as_ptr().cast(), size_of_val(all)) }
 }
 
 /// Writes bytes to the start of the caller's; how many.

@@ -26,6 +26,9 @@ pub const TG_KIND_IDLE: u32 = 7;
 /// Kind of handle: work on another thread.
 pub const TG_KIND_WORK: u32 = 8;
 
+/// Kind of handle: a look-up of names.
+pub const TG_KIND_RESOLVE: u32 = 9;
+
 /// Flag of `tg_handle_info`: something can still come of it (armed, started, with interest).
 pub const TG_INFO_ACTIVE: u32 = 0x1;
 /// Flag of `tg_handle_info`: it keeps the loop alive while it is active.
@@ -250,6 +253,7 @@ fn kind(kind: Kind) -> u32 {
         Kind::Async => TG_KIND_ASYNC,
         Kind::Hook(kind) => hook_kind(kind),
         Kind::Job(JobKind::Work) => TG_KIND_WORK,
+        Kind::Job(JobKind::Resolve) => TG_KIND_RESOLVE,
     }
 }
 

@@ -33,6 +33,7 @@ pub mod hooks;
 mod inject;
 pub mod io;
 pub mod poller;
+pub mod resolve;
 pub mod signal;
 pub mod timer;
 pub mod types;

@@ -45,6 +45,7 @@ TG_KIND_PREPARE = 5
 TG_KIND_CHECK = 6
 TG_KIND_IDLE = 7
 TG_KIND_WORK = 8
+TG_KIND_RESOLVE = 9
 TG_INFO_ACTIVE = 1
 TG_INFO_REF = 2
 TG_READ = 1
@@ -69,6 +70,7 @@ TG_RECORD_POST = 6
 TG_RECORD_CLOSED = 7
 TG_RECORD_FAILED = 8
 TG_RECORD_DONE = 9
+TG_RECORD_RESOLVED = 0xa
 TG_SUBMIT_CLOSE = 1
 TG_SUBMIT_IO_INTEREST = 2
 TG_SUBMIT_TIMER_START = 3
@@ -84,6 +86,10 @@ TG_POLLER_NATIVE = 4
 TG_POLL_INTERRUPTIBLE = 1
 TG_POLL_NATIVE = 2
 TG_INVALID = 0x20
+TG_RESOLVE_PASSIVE = 0x10
+TG_RESOLVE_NUMERIC_HOST = 0x20
+TG_RESOLVE_NUMERIC = 0x40
+TG_RESOLVE_NAME_REQUIRED = 0x80
 
 #: Every error code of ours and its name.
 ERRORS: dict[int, str] = {
@@ -124,6 +130,8 @@ tg_async_cb = ctypes.c_void_p
 tg_hook_cb = ctypes.c_void_p
 tg_work_fn = ctypes.c_void_p
 tg_work_cb = ctypes.c_void_p
+tg_resolve_cb = ctypes.c_void_p
+tg_resolve_name_cb = ctypes.c_void_p
 
 
 class tg_process_stats(ctypes.Structure):
@@ -354,6 +362,32 @@ class tg_poll_item(ctypes.Structure):
     )
 
 
+class tg_resolve_options(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("size", ctypes.c_size_t),
+        ("callback", tg_resolve_cb),
+        ("user", ctypes.c_void_p),
+        ("release", tg_release_cb),
+        ("flags", ctypes.c_uint32),
+        ("family", ctypes.c_uint32),
+    )
+
+
+class tg_resolve_name_options(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("size", ctypes.c_size_t),
+        ("callback", tg_resolve_name_cb),
+        ("user", ctypes.c_void_p),
+        ("release", tg_release_cb),
+        ("flags", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
+    )
+
+
 PROTOTYPES: dict[str, tuple[Any | None, tuple[Any, ...]]] = {
     "tg_err_name": (ctypes.c_char_p, (ctypes.c_int,)),
     "tg_strerror": (ctypes.c_char_p, (ctypes.c_int,)),
@@ -458,4 +492,23 @@ PROTOTYPES: dict[str, tuple[Any | None, tuple[Any, ...]]] = {
     "tg_poller_get_fd": (ctypes.c_int, (tg_poller, ctypes.POINTER(tg_fd))),
     "tg_poller_get_waits": (ctypes.c_int, (tg_poller, ctypes.POINTER(ctypes.c_uint64))),
     "tg_poll_once": (ctypes.c_int, (ctypes.POINTER(tg_poll_item), ctypes.c_size_t, ctypes.c_int64, ctypes.c_uint32)),
+    "tg_resolve_open": (
+        ctypes.c_int,
+        (
+            tg_loop,
+            ctypes.c_char_p,
+            ctypes.c_char_p,
+            ctypes.POINTER(tg_resolve_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_resolve_name_open": (
+        ctypes.c_int,
+        (
+            tg_loop,
+            ctypes.POINTER(tg_address),
+            ctypes.POINTER(tg_resolve_name_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
 }

@@ -64,6 +64,14 @@ PLAIN_OPTIONS(tg_signal_options);
 PLAIN_OPTIONS(tg_async_options);
 PLAIN_OPTIONS(tg_hook_options);
 PLAIN_OPTIONS(tg_work_options);
+PLAIN_OPTIONS(tg_resolve_name_options);
+
+SIZE(tg_resolve_options, 40);
+AT(tg_resolve_options, callback, 8);
+AT(tg_resolve_options, user, 16);
+AT(tg_resolve_options, release, 24);
+AT(tg_resolve_options, flags, 32);
+AT(tg_resolve_options, family, 36);
 
 SIZE(tg_address, 136);
 AT(tg_address, family, 0);
@@ -169,6 +177,15 @@ IS(TG_RECORD_DONE, 9u);
 IS(TG_UNIX, 1u);
 IS(TG_IPV4, 4u);
 IS(TG_IPV6, 6u);
+IS(TG_ENONAME, -4018);
+IS(TG_ETRYAGAIN, -4019);
+IS(TG_ERESOLVE, -4020);
+IS(TG_KIND_RESOLVE, 9u);
+IS(TG_RECORD_RESOLVED, 10u);
+IS(TG_RESOLVE_PASSIVE, 0x10u);
+IS(TG_RESOLVE_NUMERIC_HOST, 0x20u);
+IS(TG_RESOLVE_NUMERIC, 0x40u);
+IS(TG_RESOLVE_NAME_REQUIRED, 0x80u);
 
 /* The _INIT macros make what they say. */
 static void initialisers(void)
@@ -183,6 +200,8 @@ static void initialisers(void)
     tg_hook_options hook = TG_HOOK_OPTIONS_INIT;
     tg_poller_options poller = TG_POLLER_OPTIONS_INIT;
     tg_work_options work = TG_WORK_OPTIONS_INIT;
+    tg_resolve_options resolve = TG_RESOLVE_OPTIONS_INIT;
+    tg_resolve_name_options name = TG_RESOLVE_NAME_OPTIONS_INIT;
     CHECK_EQ(loop.size, sizeof loop);
     CHECK_EQ(loop.flags + loop.batch_records + loop.batch_submissions + loop.max_posts, 0);
     CHECK_EQ(loop.work_threads + loop.batch_data, 0);
@@ -196,6 +215,8 @@ static void initialisers(void)
     CHECK_EQ(async.size, sizeof async);
     CHECK_EQ(hook.size, sizeof hook);
     CHECK_EQ(work.size, sizeof work);
+    CHECK_EQ(resolve.size, sizeof resolve);
+    CHECK_EQ(name.size, sizeof name);
     CHECK_EQ(poller.size, sizeof poller);
     CHECK_EQ(poller.adopt_fd, -1);
 }

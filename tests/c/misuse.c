@@ -5,6 +5,7 @@
 #include "misuse_open.h"
 #include "misuse_poller.h"
 #include "misuse_work.h"
+#include "misuse_resolve.h"
 #include "symbols.h"
 
 OF_ID(loop_free, return tg_loop_free(id);)
@@ -292,7 +293,7 @@ static const row rows[] = {
     ROW(timer_open), ROW(timer_restart), ROW(timer_start), ROW(timer_start_at), ROW(timer_stop),
     TOTAL(version), TOTAL(version_number),
     ROW(address_format), ROW(address_from_sockaddr), ROW(address_parse), ROW(address_to_sockaddr),
-    ROW(address_unix), ROW(handle_cancel), ROW(work_open),
+    ROW(address_unix), ROW(handle_cancel), ROW(work_open), ROW(resolve_name_open), ROW(resolve_open),
 };
 #define ROWS (sizeof rows / sizeof rows[0])
 

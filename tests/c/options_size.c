@@ -16,6 +16,8 @@ typedef union grown {
     tg_hook_options hook;
     tg_poller_options poller;
     tg_work_options work;
+    tg_resolve_options resolve;
+    tg_resolve_name_options resolve_name;
     tg_loop_stats loop_stats;
     tg_handle_info info;
     tg_process_stats process_stats;
@@ -94,6 +96,27 @@ static int use_work(grown *it)
     return close_handle(code, out);
 }
 
+static int use_resolve(grown *it)
+{
+    tg_handle out = 7;
+    int code;
+    it->resolve.callback = on_resolved;
+    code = tg_resolve_open(loop, NULL, NULL, &it->resolve, &out);
+    return close_handle(code, out);
+}
+
+static int use_resolve_name(grown *it)
+{
+    tg_address of;
+    tg_handle out = 7;
+    int code;
+    MUST(tg_address_parse("::1", 80, &of) == 0);
+    it->resolve_name.callback = on_named;
+    it->resolve_name.flags = TG_RESOLVE_NUMERIC;
+    code = tg_resolve_name_open(loop, &of, &it->resolve_name, &out);
+    return close_handle(code, out);
+}
+
 #define USE_HOOK(noun)                                             \
     static int use_##noun(grown *it)                               \
     {                                                              \
@@ -133,6 +156,10 @@ static const options_case cases[] = {
     { "tg_hook_options", ends_others, sizeof(tg_hook_options), offsetof(tg_hook_options, user), use_check },
     { "tg_hook_options", ends_others, sizeof(tg_hook_options), offsetof(tg_hook_options, user), use_idle },
     { "tg_work_options", ends_others, sizeof(tg_work_options), offsetof(tg_work_options, user), use_work },
+    { "tg_resolve_options", ends_others, sizeof(tg_resolve_options), offsetof(tg_resolve_options, user),
+      use_resolve },
+    { "tg_resolve_name_options", ends_others, sizeof(tg_resolve_name_options),
+      offsetof(tg_resolve_name_options, reserved), use_resolve_name },
 };
 
 /* Everything before the size is zero, except that a poller's descriptor to adopt is "none". */

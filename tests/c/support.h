@@ -78,6 +78,23 @@ static inline void on_work(tg_handle self, void *user, int status, int64_t resul
     counter_hit(self, user);
 }
 
+static inline void on_resolved(tg_handle self, void *user, int status, const tg_address *addresses,
+                               size_t count)
+{
+    CHECK((addresses == NULL) == (status != 0) && (count == 0) == (status != 0));
+    ((counter *)user)->last_status = status;
+    ((counter *)user)->total += count;
+    counter_hit(self, user);
+}
+
+static inline void on_named(tg_handle self, void *user, int status, const char *host,
+                            const char *service)
+{
+    CHECK((host == NULL) == (status != 0) && (service == NULL) == (status != 0));
+    ((counter *)user)->last_status = status;
+    counter_hit(self, user);
+}
+
 /* Runs on another thread: leaves the counter alone. */
 static inline int64_t work_hits(void *user)
 {

@@ -135,6 +135,7 @@ impl<S: Sink> EventLoop<S> {
                 Kind::Hook(HookKind::Prepare) => "prepare".to_owned(),
                 Kind::Hook(HookKind::Check) => "check".to_owned(),
                 Kind::Job(JobKind::Work) => "work".to_owned(),
+                Kind::Job(JobKind::Resolve) => "resolve".to_owned(),
             };
             // Writing into memory does not fail; another writer may, and then has what it took.
             let _ = writeln!(out, "{id:?} {subject}, {active}{referenced}");

@@ -2,15 +2,17 @@
 //!
 //! A job is a handle. When its function has returned, its thread leaves the outcome in the loop's list, and the loop
 //! delivers it in its next turn and closes the handle. A job that was closed before runs to its end unseen; what its handle
-//! carried is released only then, because the function may be using it.
+//! carried is released only then if the function may be using it.
 
 use super::core::{Core, Release, Slot};
 use super::{EventLoop, Sink};
+use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use crate::base::id::Id;
 use crate::sys::lock::Lock;
 use crate::sys::pool::Pool;
 use crate::sys::port::port;
+use crate::sys::resolve::Names;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -21,6 +23,10 @@ pub enum Outcome {
     Failed(Error),
     /// What the function of [`EventLoop::work_open`] returned.
     Work(i64),
+    /// What [`EventLoop::resolve_open`] has found.
+    Addresses(Result<Vec<Address>>),
+    /// What [`EventLoop::resolve_name_open`] has found.
+    Names(Result<Names>),
 }
 
 /// What a job is for.
@@ -28,13 +34,14 @@ pub enum Outcome {
 pub enum JobKind {
     /// A function of the program's.
     Work,
+    /// A look-up of names.
+    Resolve,
 }
 
 /// Which threads a job may use: slow names must not keep files and work waiting.
 #[derive(Clone, Copy)]
 enum Lane {
     Work,
-    #[allow(dead_code)]
     Resolve,
 }
 
@@ -44,7 +51,13 @@ impl JobKind {
     fn lane(self) -> Lane {
         match self {
             JobKind::Work => Lane::Work,
+            JobKind::Resolve => Lane::Resolve,
         }
+    }
+
+    /// Whether the thread may be using what the handle carries. A look-up has all that it needs itself.
+    fn uses_user(self) -> bool {
+        self != JobKind::Resolve
     }
 }
 
@@ -111,12 +124,19 @@ impl<U> Jobs<U> {
         Ok(self.orphans.try_reserve(all)?)
     }
 
-    fn submit(&mut self, id: Id, lane: Lane, run: impl FnOnce() -> Outcome + Send + 'static) -> Result<Arc<Task>> {
+    /// Has a thread run it; its outcome comes under that id.
+    ///
+    /// # Errors
+    /// [`Error::NO_MEMORY`]; EAGAIN when no thread can be started.
+    pub(super) fn submit(
+        &mut self, id: Id, kind: JobKind, run: impl FnOnce() -> Outcome + Send + 'static,
+    ) -> Result<Arc<Task>> {
         self.reserve()?;
         let task = Arc::new(Task { id, run: Lock::new(Some(Box::new(run))), outcome: Lock::new(None) });
         let (carried, ended) = (task.clone(), self.ended.clone());
-        let most = self.most[lane as usize];
-        let pool = self.pools[lane as usize].get_or_insert_with(|| Pool::new("tidegate-worker", most));
+        let lane = kind.lane() as usize;
+        let most = self.most[lane];
+        let pool = self.pools[lane].get_or_insert_with(|| Pool::new("tidegate-worker", most));
         pool.submit(Box::new(move || carried.run(&ended)))?;
         self.outstanding += 1;
         Ok(task)
@@ -156,8 +176,10 @@ impl<U> Jobs<U> {
         Some(self.orphans.swap_remove(at).1)
     }
 
-    /// Waits for what is running, and gives back what closed jobs carried.
+    /// Waits for what is running, and gives back what closed jobs carried. A look-up that is going on is left alone: it
+    /// may take as long as the name servers let it, uses nothing of the program's, and nobody hears of its end.
     pub(super) fn shut(&mut self) -> Vec<(Id, U)> {
+        self.pools[Lane::Resolve as usize] = None;
         for pool in self.pools.iter_mut().filter_map(Option::take) {
             pool.finish();
         }
@@ -253,7 +275,7 @@ impl<S: Sink> Core<S> {
         &mut self, kind: JobKind, user: S::User, referenced: bool, run: impl FnOnce() -> Outcome + Send + 'static,
     ) -> Result<Id> {
         let id = self.reserve(user, referenced)?;
-        match self.jobs.submit(id, kind.lane(), run) {
+        match self.jobs.submit(id, kind, run) {
             Ok(task) => {
                 self.entry(id)?.slot = Slot::Job(JobSlot { kind, task: Some(task) });
                 self.set_active(id, true);
@@ -266,18 +288,24 @@ impl<S: Sink> Core<S> {
         }
     }
 
-    /// A job's handle is closed: what it carries waits for the job's end.
+    /// A job's handle is closed: what it carries waits for the job's end if its thread may be using it.
     pub(super) fn job_close(&mut self, id: Id, job: JobSlot, user: S::User) {
-        match job.task {
+        let over = match job.task {
             Some(task) if self.jobs.inherited => {
                 std::mem::forget(task);
-                self.releases.push_back(Release::Handle(id, user));
+                true
             }
-            Some(task) if !task.take_back() => self.jobs.orphans.push((id, user)),
-            undelivered => {
-                self.jobs.outstanding -= usize::from(undelivered.is_some());
-                self.releases.push_back(Release::Handle(id, user));
+            Some(task) if task.take_back() => {
+                self.jobs.outstanding -= 1;
+                true
             }
+            Some(_) => !job.kind.uses_user(),
+            None => true,
+        };
+        if over {
+            self.releases.push_back(Release::Handle(id, user));
+        } else {
+            self.jobs.orphans.push((id, user));
         }
     }
 

@@ -21,6 +21,7 @@ mod limits;
 mod nest;
 mod owned;
 mod ready;
+mod resolve;
 mod run;
 mod signal;
 mod stats;

@@ -16,6 +16,7 @@
 //! | [`poll_once`] | wait for a set of descriptors once, without registering anything |
 //! | [`signal`] | subscribe a loop to a signal, count deliveries |
 //! | [`socket`] | make and name sockets; addresses as the system has them |
+//! | [`resolve`] | look up hosts and the names of addresses, which blocks |
 //! | [`annotate`] | tells helgrind about our synchronisation (test builds only) |
 //!
 //! Nothing else of this folder is visible above it.
@@ -31,6 +32,7 @@ pub mod poll_once;
 pub mod poller;
 pub mod pool;
 pub mod port;
+pub mod resolve;
 pub mod signal;
 pub mod socket;
 pub mod thread;
