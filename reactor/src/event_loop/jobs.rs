@@ -67,6 +67,13 @@ pub(super) struct JobSlot {
     task: Option<Arc<Task>>,
 }
 
+impl JobSlot {
+    /// Whether a thread may be using what the handle carries.
+    pub(super) fn uses_user(&self) -> bool {
+        self.task.is_some() && self.kind.uses_user()
+    }
+}
+
 type Run = Box<dyn FnOnce() -> Outcome + Send>;
 
 /// What the thread and the loop share of one job.

@@ -1,7 +1,7 @@
 //! Threads for what would block: started when needed, at most so many, and ended when they have nothing to do.
 
 use super::annotate;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -48,39 +48,48 @@ impl Pool {
     /// [`Error::NO_MEMORY`](crate::Error::NO_MEMORY); the system's when there is no thread and none can be started
     /// (EAGAIN). The job is dropped then.
     pub fn submit(&self, job: Job) -> crate::Result<()> {
-        let mut state = self.0.state.lock();
-        state.queue.try_reserve(1)?;
+        let mut state = self.0.lock();
+        if let Err(error) = state.queue.try_reserve(1) {
+            self.0.unlock(state);
+            return Err(error.into());
+        }
         if state.idle <= state.queue.len() && state.threads < self.0.most {
             let started = self.0.clone().start();
             // With a thread there the job only has to wait.
-            if state.threads == 0 {
-                started?;
-                state.threads = 1;
-            } else if started.is_ok() {
-                state.threads += 1;
+            match started {
+                Ok(()) => state.threads += 1,
+                Err(error) if state.threads == 0 => {
+                    self.0.unlock(state);
+                    return Err(error);
+                }
+                Err(_) => {}
             }
         }
-        annotate::happens_before(Arc::as_ptr(&self.0) as usize);
         state.queue.push_back(job);
-        drop(state);
+        self.0.unlock(state);
         self.0.work.notify_one();
         Ok(())
     }
 
     /// How many threads there are.
     pub fn threads(&self) -> usize {
-        self.0.state.lock().threads
+        let state = self.0.lock();
+        let threads = state.threads;
+        self.0.unlock(state);
+        threads
     }
 
     /// Waits until every job has been run and every thread has ended. Nothing more can be submitted.
     pub fn finish(self) {
-        let mut state = self.0.state.lock();
+        let mut state = self.0.lock();
         state.ended = true;
         self.0.work.notify_all();
         while state.threads > 0 {
+            annotate::happens_before(self.0.name());
             self.0.quiet.wait(&mut state);
+            annotate::happens_after(self.0.name());
         }
-        annotate::happens_after(Arc::as_ptr(&self.0) as usize + 1);
+        self.0.unlock(state);
     }
 
     /// In a forked child: the threads are the parent's, and so may be the lock.
@@ -91,12 +100,38 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        self.0.state.lock().ended = true;
+        let mut state = self.0.lock();
+        state.ended = true;
+        self.0.unlock(state);
         self.0.work.notify_all();
     }
 }
 
 impl Shared {
+    /// What helgrind knows the lock by, which it cannot see.
+    fn name(&self) -> usize {
+        &raw const *self as usize
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        let state = self.state.lock();
+        annotate::happens_after(self.name());
+        state
+    }
+
+    fn unlock(&self, state: MutexGuard<'_, State>) {
+        annotate::happens_before(self.name());
+        drop(state);
+    }
+
+    /// Waits for something to do; whether nothing came for a long time.
+    fn wait(&self, state: &mut MutexGuard<'_, State>) -> bool {
+        annotate::happens_before(self.name());
+        let timed_out = self.work.wait_for(state, IDLE).timed_out();
+        annotate::happens_after(self.name());
+        timed_out
+    }
+
     /// A thread that blocks every signal: handlers are for the program's own threads.
     fn start(self: Arc<Shared>) -> crate::Result<()> {
         let name = self.name.to_owned();
@@ -105,28 +140,27 @@ impl Shared {
     }
 
     fn serve(&self) {
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         loop {
             if let Some(job) = state.queue.pop_front() {
-                drop(state);
-                annotate::happens_after(&raw const *self as usize);
+                self.unlock(state);
                 // A job reports a panic itself; whatever happens, the thread goes on.
                 if let Err(payload) = catch_unwind(AssertUnwindSafe(job)) {
                     std::mem::forget(payload);
                 }
-                state = self.state.lock();
+                state = self.lock();
                 continue;
             }
             state.idle += 1;
-            let timed_out = !state.ended && self.work.wait_for(&mut state, IDLE).timed_out();
+            let timed_out = !state.ended && self.wait(&mut state);
             state.idle -= 1;
             if state.queue.is_empty() && (timed_out || state.ended) {
                 break;
             }
         }
         state.threads -= 1;
-        annotate::happens_before(&raw const *self as usize + 1);
         self.quiet.notify_all();
+        self.unlock(state);
     }
 }
 
