@@ -42,7 +42,7 @@ HELGRIND = ["valgrind", "-q", "--fair-sched=try", "--tool=helgrind", "--error-ex
 #: Programs that take the path of the list of exported symbols.
 TAKES_SYMBOLS = {"misuse", "wrong_thread", "panic"}
 #: Programs whose threads call the library at the same time.
-THREADED = {"threads", "wrong_thread", "poller", "loop_hazards", "work", "resolve"}
+THREADED = {"threads", "wrong_thread", "poller", "loop_hazards", "work", "resolve_hazards"}
 #: A hung program is ended by its own watchdog; this is for when even that fails.
 LIMIT_SECONDS = 600
 
