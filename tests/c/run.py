@@ -105,7 +105,7 @@ class Builder:
         if library.suffix == ".a":
             return [str(library), *STATIC_LIBS]
         where = libraries.under_its_soname(library, self.out)
-        return [str(library), f"-Wl,-rpath,{where}", "-pthread"]
+        return [str(library), f"-Wl,-rpath,{where}", "-pthread", "-ldl"]
 
     def flags(self) -> List[str]:
         return [*SANITIZE, "-O1", "-g"] if self.options.asan else ["-O1", "-g"]
