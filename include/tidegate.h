@@ -669,7 +669,7 @@ TG_API int tg_handle_get_user(tg_handle handle,
  * Thread: the loop's.
  * Callable from callbacks: yes.
  * Ownership: user is the library's once 0 was returned, until release gives it back.
- * Errors: TG_EINVAL (a release on a batch loop), TG_ENOMEM, TG_ESTALE, TG_EKIND (a loop or poller), TG_EWRONGTHREAD,
+ * Errors: TG_EINVAL (a release on a batch loop), TG_EBUSY (work that is not over), TG_ENOMEM, TG_ESTALE, TG_EKIND (a loop or poller), TG_EWRONGTHREAD,
  * TG_EFORKED, TG_EPANIC.
  */
 TG_API int tg_handle_set_user(tg_handle handle,

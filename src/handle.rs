@@ -181,7 +181,7 @@ pub unsafe extern "C" fn tg_handle_get_user(handle: tg_handle, out: *mut *mut c_
 /// Thread: the loop's.
 /// Callable from callbacks: yes.
 /// Ownership: `user` is the library's once 0 was returned, until `release` gives it back.
-/// Errors: TG_EINVAL (a `release` on a batch loop), TG_ENOMEM, TG_ESTALE, TG_EKIND (a loop or poller), TG_EWRONGTHREAD,
+/// Errors: TG_EINVAL (a `release` on a batch loop), TG_EBUSY (work that is not over), TG_ENOMEM, TG_ESTALE, TG_EKIND (a loop or poller), TG_EWRONGTHREAD,
 /// TG_EFORKED, TG_EPANIC.
 ///
 /// # Safety

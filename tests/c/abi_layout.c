@@ -16,11 +16,13 @@ AT(tg_process_stats, live_loops, 8);
 AT(tg_process_stats, live_pollers, 16);
 AT(tg_process_stats, waits, 24);
 
-SIZE(tg_loop_options, 24);
+SIZE(tg_loop_options, 32);
 AT(tg_loop_options, flags, 8);
 AT(tg_loop_options, batch_records, 12);
 AT(tg_loop_options, batch_submissions, 16);
 AT(tg_loop_options, max_posts, 20);
+AT(tg_loop_options, work_threads, 24);
+AT(tg_loop_options, batch_data, 28);
 
 SIZE(tg_loop_stats, 96);
 AT(tg_loop_stats, turns, 8);
@@ -111,6 +113,23 @@ SIZE(tg_change, 24);
 AT(tg_change, changes, 8);
 AT(tg_change, cookie, 12);
 AT(tg_change, name, 16);
+PLAIN_OPTIONS(tg_work_options);
+PLAIN_OPTIONS(tg_resolve_name_options);
+
+SIZE(tg_resolve_options, 40);
+AT(tg_resolve_options, callback, 8);
+AT(tg_resolve_options, user, 16);
+AT(tg_resolve_options, release, 24);
+AT(tg_resolve_options, flags, 32);
+AT(tg_resolve_options, family, 36);
+
+SIZE(tg_address, 136);
+AT(tg_address, family, 0);
+AT(tg_address, port, 4);
+AT(tg_address, path_length, 6);
+AT(tg_address, scope, 8);
+AT(tg_address, ip, 12);
+AT(tg_address, path, 28);
 
 SIZE(tg_record, 32);
 AT(tg_record, handle, 0);
@@ -127,7 +146,7 @@ AT(tg_submission, b, 24);
 AT(tg_submission, op, 32);
 AT(tg_submission, reserved, 36);
 
-SIZE(tg_batch, 72);
+SIZE(tg_batch, 88);
 AT(tg_batch, size, 0);
 AT(tg_batch, record_size, 4);
 AT(tg_batch, submission_size, 8);
@@ -142,6 +161,8 @@ AT(tg_batch, timeout_ns, 40);
 AT(tg_batch, now_ns, 48);
 AT(tg_batch, records, 56);
 AT(tg_batch, submissions, 64);
+AT(tg_batch, data, 72);
+AT(tg_batch, data_count, 80);
 
 SIZE(tg_poller_options, 16);
 AT(tg_poller_options, flags, 8);
@@ -240,6 +261,21 @@ IS(TG_CHANGE_MOVED_TO, 0x20u);
 IS(TG_CHANGE_SELF_GONE, 0x40u);
 IS(TG_CHANGE_OVERFLOW, 0x80u);
 IS(TG_CHANGE_DIRECTORY, 0x100u);
+IS(TG_ECANCELED, -4017);
+IS(TG_KIND_WORK, 8u);
+IS(TG_RECORD_DONE, 9u);
+IS(TG_UNIX, 1u);
+IS(TG_IPV4, 4u);
+IS(TG_IPV6, 6u);
+IS(TG_ENONAME, -4018);
+IS(TG_ETRYAGAIN, -4019);
+IS(TG_ERESOLVE, -4020);
+IS(TG_KIND_RESOLVE, 9u);
+IS(TG_RECORD_RESOLVED, 10u);
+IS(TG_RESOLVE_PASSIVE, 0x10u);
+IS(TG_RESOLVE_NUMERIC_HOST, 0x20u);
+IS(TG_RESOLVE_NUMERIC, 0x40u);
+IS(TG_RESOLVE_NAME_REQUIRED, 0x80u);
 
 /* The _INIT macros make what they say. */
 static void initialisers(void)
@@ -256,8 +292,12 @@ static void initialisers(void)
     tg_process_options process = TG_PROCESS_OPTIONS_INIT;
     tg_process_watch_options process_watch = TG_PROCESS_WATCH_OPTIONS_INIT;
     tg_watch_options watch = TG_WATCH_OPTIONS_INIT;
+    tg_work_options work = TG_WORK_OPTIONS_INIT;
+    tg_resolve_options resolve = TG_RESOLVE_OPTIONS_INIT;
+    tg_resolve_name_options name = TG_RESOLVE_NAME_OPTIONS_INIT;
     CHECK_EQ(loop.size, sizeof loop);
     CHECK_EQ(loop.flags + loop.batch_records + loop.batch_submissions + loop.max_posts, 0);
+    CHECK_EQ(loop.work_threads + loop.batch_data, 0);
     CHECK_EQ(stats.size, sizeof stats);
     CHECK_EQ(info.size, sizeof info);
     CHECK_EQ(io.size, sizeof io);
@@ -267,6 +307,9 @@ static void initialisers(void)
     CHECK_EQ(signals.size, sizeof signals);
     CHECK_EQ(async.size, sizeof async);
     CHECK_EQ(hook.size, sizeof hook);
+    CHECK_EQ(work.size, sizeof work);
+    CHECK_EQ(resolve.size, sizeof resolve);
+    CHECK_EQ(name.size, sizeof name);
     CHECK_EQ(poller.size, sizeof poller);
     CHECK_EQ(poller.adopt_fd, -1);
     CHECK_EQ(process.size, sizeof process);

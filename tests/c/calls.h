@@ -112,6 +112,15 @@ OPEN_CALL(tg_check_open, tg_hook_options, TG_HOOK_OPTIONS_INIT, on_plain,
 OPEN_CALL(tg_idle_open, tg_hook_options, TG_HOOK_OPTIONS_INIT, on_plain,
           (it->loop, &options, &out))
 
+static const tg_address loopback = { TG_IPV4, 80, 0, 0, { 127, 0, 0, 1 }, { 0 } };
+
+OPEN_CALL(tg_work_open, tg_work_options, TG_WORK_OPTIONS_INIT, on_work,
+          (it->loop, work_hits, &options, &out))
+OPEN_CALL(tg_resolve_open, tg_resolve_options, TG_RESOLVE_OPTIONS_INIT, on_resolved,
+          (it->loop, "127.0.0.1", "80", &options, &out))
+OPEN_CALL(tg_resolve_name_open, tg_resolve_name_options, TG_RESOLVE_NAME_OPTIONS_INIT, on_named,
+          (it->loop, &loopback, &options, &out))
+
 CALL(tg_loop_new, tg_loop out = 7; int code = tg_loop_new(NULL, &out); if (code < 0) CHECK_EQ(out, 7);
      else CHECK_CODE(tg_loop_free(out), 0); return code;)
 CALL(tg_loop_free, return tg_loop_free(it->loop);)
@@ -181,6 +190,14 @@ CALL(tg_version, return tg_version() != NULL;)
 CALL(tg_version_number, return tg_version_number() != 1;)
 CALL(tg_backend_name, return tg_backend_name() != NULL;)
 CALL(tg_now_ns, return tg_now_ns() >= 0;)
+CALL(tg_handle_cancel, return tg_handle_cancel(it->io);)
+CALL(tg_address_parse, tg_address out; return tg_address_parse("127.0.0.1", 1, &out);)
+CALL(tg_address_unix, tg_address out; return tg_address_unix("name", 4, &out);)
+CALL(tg_address_format, char text[128]; return tg_address_format(&loopback, text, sizeof text);)
+CALL(tg_address_from_sockaddr, struct sockaddr_in of = { .sin_family = AF_INET }; tg_address out;
+     return tg_address_from_sockaddr(&of, sizeof of, &out);)
+CALL(tg_address_to_sockaddr, struct sockaddr_storage out;
+     return tg_address_to_sockaddr(&loopback, &out, sizeof out);)
 
 static inline void no_file_result(tg_handle self, void *user, const tg_file_result *result)
 {
@@ -278,6 +295,10 @@ static const call calls[] = {
     ROW(tg_path_unlink, ON_LOOP),
     ROW(tg_process_get_pid, ON_LOOP), ROW(tg_process_kill, ON_LOOP), ROW(tg_process_open, ON_LOOP),
     ROW(tg_process_take_stdio, ON_LOOP), ROW(tg_process_watch, ON_LOOP), ROW(tg_watch_open, ON_LOOP),
+    ROW(tg_address_format, ANY_THREAD), ROW(tg_address_from_sockaddr, ANY_THREAD),
+    ROW(tg_address_parse, ANY_THREAD), ROW(tg_address_to_sockaddr, ANY_THREAD),
+    ROW(tg_address_unix, ANY_THREAD), ROW(tg_handle_cancel, ON_LOOP), ROW(tg_work_open, ON_LOOP),
+    ROW(tg_resolve_name_open, ON_LOOP), ROW(tg_resolve_open, ON_LOOP),
 };
 #define CALLS (sizeof calls / sizeof calls[0])
 

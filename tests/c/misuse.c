@@ -6,6 +6,8 @@
 #include "misuse_poller.h"
 #include "misuse_files.h"
 #include "misuse_process.h"
+#include "misuse_work.h"
+#include "misuse_resolve.h"
 #include "symbols.h"
 
 OF_ID(loop_free, return tg_loop_free(id);)
@@ -184,6 +186,14 @@ static void sweep_loop_new(void)
     options.batch_submissions = UINT32_MAX;
     REFUSED(TG_EINVAL, tg_loop_new(&options, &out));
     options.batch_submissions = 0;
+    options.work_threads = 1025;
+    REFUSED(TG_EINVAL, tg_loop_new(&options, &out));
+    options.work_threads = 0;
+    options.batch_data = 131071;
+    REFUSED(TG_EINVAL, tg_loop_new(&options, &out));
+    options.batch_data = 1073741825;
+    REFUSED(TG_EINVAL, tg_loop_new(&options, &out));
+    options.batch_data = 0;
     options.size = SIZE_MAX;
     REFUSED(TG_EINVAL, tg_loop_new(&options, &out));
     UNTOUCHED(out, 7);
@@ -286,6 +296,8 @@ static const row rows[] = {
     TOTAL(version), TOTAL(version_number),
     FILE_ROWS
     PROCESS_ROWS,
+    ROW(address_format), ROW(address_from_sockaddr), ROW(address_parse), ROW(address_to_sockaddr),
+    ROW(address_unix), ROW(handle_cancel), ROW(work_open), ROW(resolve_name_open), ROW(resolve_open),
 };
 #define ROWS (sizeof rows / sizeof rows[0])
 

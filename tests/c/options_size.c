@@ -19,6 +19,9 @@ typedef union grown {
     tg_process_options process;
     tg_process_watch_options process_watch;
     tg_watch_options watch;
+    tg_work_options work;
+    tg_resolve_options resolve;
+    tg_resolve_name_options resolve_name;
     tg_loop_stats loop_stats;
     tg_handle_info info;
     tg_process_stats process_stats;
@@ -101,6 +104,33 @@ static int use_file(grown *it)
     int code;
     it->file.callback = on_file;
     code = tg_path_stat(loop, "/", 0, &it->file, &out);
+static int use_work(grown *it)
+{
+    tg_handle out = 7;
+    int code;
+    it->work.callback = on_work;
+    code = tg_work_open(loop, work_hits, &it->work, &out);
+    return close_handle(code, out);
+}
+
+static int use_resolve(grown *it)
+{
+    tg_handle out = 7;
+    int code;
+    it->resolve.callback = on_resolved;
+    code = tg_resolve_open(loop, NULL, NULL, &it->resolve, &out);
+    return close_handle(code, out);
+}
+
+static int use_resolve_name(grown *it)
+{
+    tg_address of;
+    tg_handle out = 7;
+    int code;
+    MUST(tg_address_parse("::1", 80, &of) == 0);
+    it->resolve_name.callback = on_named;
+    it->resolve_name.flags = TG_RESOLVE_NUMERIC;
+    code = tg_resolve_name_open(loop, &of, &it->resolve_name, &out);
     return close_handle(code, out);
 }
 
@@ -158,7 +188,7 @@ static int use_watch(grown *it)
 }
 
 /* Where members end, and so where an older structure can have ended; 0 ends the list. */
-static const size_t ends_loop[] = { 8, 12, 16, 20, 24, 0 };
+static const size_t ends_loop[] = { 8, 12, 16, 20, 24, 28, 32, 0 };
 static const size_t ends_poller[] = { 8, 12, 16, 0 };
 static const size_t ends_io[] = { 8, 16, 24, 32, 36, 40, 48, 0 };
 static const size_t ends_process[] = { 8, 16, 24, 32, 40, 48, 56, 64, 72, 76, 80, 84, 88, 0 };
@@ -188,6 +218,11 @@ static const options_case cases[] = {
     { "tg_process_watch_options", ends_others, sizeof(tg_process_watch_options),
       offsetof(tg_process_watch_options, user), use_process_watch },
     { "tg_watch_options", ends_others, sizeof(tg_watch_options), offsetof(tg_watch_options, user), use_watch },
+    { "tg_work_options", ends_others, sizeof(tg_work_options), offsetof(tg_work_options, user), use_work },
+    { "tg_resolve_options", ends_others, sizeof(tg_resolve_options), offsetof(tg_resolve_options, user),
+      use_resolve },
+    { "tg_resolve_name_options", ends_others, sizeof(tg_resolve_name_options),
+      offsetof(tg_resolve_name_options, reserved), use_resolve_name },
 };
 
 /* Everything before the size is zero, except that a poller's descriptor to adopt is "none". */

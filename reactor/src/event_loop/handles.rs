@@ -3,7 +3,7 @@
 use super::core::{Entry, HookKind, Release, Slot};
 use super::jobs::JobKind;
 use super::{EventLoop, Sink};
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
 use crate::base::id::Id;
 
 /// What kind of handle it is.
@@ -82,10 +82,14 @@ impl<S: Sink> EventLoop<S> {
     /// turn.
     ///
     /// # Errors
-    /// As [`EventLoop::close`], and [`Error::NO_MEMORY`](crate::Error::NO_MEMORY).
+    /// As [`EventLoop::close`], and [`Error::NO_MEMORY`](crate::Error::NO_MEMORY); [`Error::BUSY`] when a thread may be using
+    /// what the handle carries.
     pub fn change_user(&self, id: Id, change: impl FnOnce(&S::User) -> S::User) -> Result<()> {
         let mut core = self.core()?;
         core.entry(id)?;
+        if matches!(&core.entry(id)?.slot, Slot::Job(job) if job.uses_user()) {
+            return Err(Error::BUSY.because("a thread may be using what is to be released"));
+        }
         let room = core.room_for_releases();
         core.releases.try_reserve(room + 1)?;
         let entry = core.entry(id)?;

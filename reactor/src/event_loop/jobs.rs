@@ -78,6 +78,11 @@ pub(super) struct JobSlot {
 }
 
 impl JobSlot {
+    /// Whether a thread may be using what the handle carries.
+    pub(super) fn uses_user(&self) -> bool {
+        self.task.is_some() && self.kind.uses_user()
+    }
+
     /// A job that is over and delivered, or never was.
     pub(super) fn over(kind: JobKind) -> JobSlot {
         JobSlot { kind, task: None }

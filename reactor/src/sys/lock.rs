@@ -3,6 +3,7 @@
 use super::annotate;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::ops::{Deref, DerefMut};
+use std::time::Duration;
 
 /// A short lock around `T`. Never held while user code runs or while a call waits.
 pub struct Lock<T>(Mutex<T>);
@@ -67,9 +68,22 @@ impl Bell {
         annotate::happens_after(locked.name);
     }
 
+    /// The same for at most so long; whether somebody rang.
+    pub fn wait_for<T>(&self, locked: &mut Locked<'_, T>, most: Duration) -> bool {
+        annotate::happens_before(locked.name);
+        let timed_out = self.0.wait_for(&mut locked.guard, most).timed_out();
+        annotate::happens_after(locked.name);
+        !timed_out
+    }
+
     /// Lets all go on who wait.
     pub fn ring(&self) {
         self.0.notify_all();
+    }
+
+    /// Lets one go on who waits.
+    pub fn ring_one(&self) {
+        self.0.notify_one();
     }
 }
 

@@ -1,8 +1,6 @@
 //! Threads for what would block: started when needed, at most so many, and ended when they have nothing to do.
 
-use super::annotate;
-use super::lock::Lock;
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use super::lock::{Bell, Lock, Locked};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -19,9 +17,9 @@ const IDLE: Duration = Duration::from_secs(5);
 pub struct Pool(Arc<Shared>);
 
 struct Shared {
-    state: Mutex<State>,
-    work: Condvar,
-    quiet: Condvar,
+    state: Lock<State>,
+    work: Bell,
+    quiet: Bell,
     most: usize,
     name: &'static str,
 }
@@ -39,8 +37,8 @@ impl Pool {
     /// No thread yet; at most `most`, at least one.
     pub fn new(name: &'static str, most: usize) -> Pool {
         let state = State { queue: VecDeque::new(), threads: 0, idle: 0, ended: false };
-        let (work, quiet) = (Condvar::new(), Condvar::new());
-        Pool(Arc::new(Shared { state: Mutex::new(state), work, quiet, most: most.max(1), name }))
+        let (work, quiet) = (Bell::default(), Bell::default());
+        Pool(Arc::new(Shared { state: Lock::new(state), work, quiet, most: most.max(1), name }))
     }
 
     /// Runs a job when a thread is free.
@@ -69,11 +67,10 @@ impl Pool {
     pub fn finish(self) {
         let mut state = self.0.state.lock();
         state.ended = true;
-        self.0.work.notify_all();
+        self.0.work.ring();
         while state.threads > 0 {
             self.0.quiet.wait(&mut state);
         }
-        annotate::happens_after(Arc::as_ptr(&self.0) as usize + 1);
     }
 
     /// In a forked child: the threads are the parent's, and so may be the lock.
@@ -85,7 +82,7 @@ impl Pool {
 impl Drop for Pool {
     fn drop(&mut self) {
         self.0.state.lock().ended = true;
-        self.0.work.notify_all();
+        self.0.work.ring();
     }
 }
 
@@ -158,11 +155,10 @@ impl Shared {
         Ok(())
     }
 
-    fn enqueue(self: &Arc<Shared>, mut state: MutexGuard<'_, State>, job: Job) {
-        annotate::happens_before(Arc::as_ptr(self) as usize);
+    fn enqueue(&self, mut state: Locked<'_, State>, job: Job) {
         state.queue.push_back(job);
         drop(state);
-        self.work.notify_one();
+        self.work.ring_one();
     }
 
     /// A thread that blocks every signal: handlers are for the program's own threads.
@@ -177,7 +173,6 @@ impl Shared {
         loop {
             if let Some(job) = state.queue.pop_front() {
                 drop(state);
-                annotate::happens_after(&raw const *self as usize);
                 // A job reports a panic itself; whatever happens, the thread goes on.
                 if let Err(payload) = catch_unwind(AssertUnwindSafe(job)) {
                     std::mem::forget(payload);
@@ -186,15 +181,14 @@ impl Shared {
                 continue;
             }
             state.idle += 1;
-            let timed_out = !state.ended && self.work.wait_for(&mut state, IDLE).timed_out();
+            let timed_out = !state.ended && !self.work.wait_for(&mut state, IDLE);
             state.idle -= 1;
             if state.queue.is_empty() && (timed_out || state.ended) {
                 break;
             }
         }
         state.threads -= 1;
-        annotate::happens_before(&raw const *self as usize + 1);
-        self.quiet.notify_all();
+        self.quiet.ring();
     }
 }
 
@@ -208,7 +202,10 @@ mod tests {
         let (pool, done) = (Pool::new("test", 3), Arc::new(AtomicUsize::new(0)));
         for _ in 0..1000 {
             let done = done.clone();
-            pool.submit(Box::new(move || drop(done.fetch_add(1, Ordering::SeqCst)))).unwrap();
+            pool.submit(Box::new(move || {
+                done.fetch_add(1, Ordering::SeqCst);
+            }))
+            .unwrap();
             assert!((1..=3).contains(&pool.threads()));
         }
         pool.finish();
@@ -220,7 +217,10 @@ mod tests {
         let (pool, done) = (Pool::new("test", 1), Arc::new(AtomicUsize::new(0)));
         pool.submit(Box::new(|| std::panic::resume_unwind(Box::new("asked for")))).unwrap();
         let counted = done.clone();
-        pool.submit(Box::new(move || drop(counted.fetch_add(1, Ordering::SeqCst)))).unwrap();
+        pool.submit(Box::new(move || {
+            counted.fetch_add(1, Ordering::SeqCst);
+        }))
+        .unwrap();
         pool.finish();
         assert_eq!(done.load(Ordering::SeqCst), 1);
     }
@@ -232,7 +232,9 @@ mod tests {
         let (ran, wait_for_it) = std::sync::mpsc::channel();
         for _ in 0..10 {
             let (done, gate) = (done.clone(), gate.clone());
-            let job: Job = Box::new(move || drop(done.fetch_add(1, Ordering::SeqCst)));
+            let job: Job = Box::new(move || {
+                done.fetch_add(1, Ordering::SeqCst);
+            });
             pool.submit(Box::new(move || gate.pass(job))).unwrap();
         }
         pool.submit(Box::new(move || ran.send(()).unwrap())).unwrap();
