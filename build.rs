@@ -47,6 +47,9 @@ mod header {
         ("hooks.rs", "Hooks of the turn"),
         ("work.rs", "Work on other threads"),
         ("address.rs", "Addresses"),
+        ("udp.rs", "Datagrams"),
+        ("udp/send.rs", "Sending datagrams"),
+        ("udp/settings.rs", "Settings of sockets for datagrams"),
         ("batch.rs", "Batches: events as records"),
         ("poller.rs", "The poller"),
         ("poller/once.rs", "Waiting once"),
@@ -98,6 +101,9 @@ mod header {
             for name in ["tg_fd", "tg_handle", "tg_loop", "tg_poller", "tg_release_cb"] {
                 builder = builder.include_item(name);
             }
+        }
+        if file == "udp.rs" {
+            builder = builder.include_item("tg_datagram_header");
         }
         let bindings = builder.generate().unwrap_or_else(|error| panic!("the header of src/{file}: {error}"));
         let mut text = Vec::new();

@@ -33,6 +33,9 @@ pub struct tg_address {
     pub path: [c_char; 108],
 }
 
+// SAFETY: repr(C), integers only, each where the one before ends.
+unsafe impl convert::Plain for tg_address {}
+
 impl tg_address {
     /// As C has it.
     pub(crate) fn from_engine(address: &Address) -> tg_address {

@@ -27,6 +27,14 @@ pub const TG_RECORD_FAILED: u32 = 8;
 /// Record: work is over. `bits`: the status as an int (0, TG_ECANCELED, TG_EFORKED); `value`: the result. The handle closes.
 pub const TG_RECORD_DONE: u32 = 9;
 
+/// Record: a datagram. `value`: where in the batch's data a tg_datagram_header begins; the datagram's bytes follow it. `bits`:
+/// the header's flags.
+pub const TG_RECORD_DATAGRAM: u32 = 12;
+/// Record: of a socket for datagrams. `bits`: the status as an int: an error (see tg_udp_error_cb), or 0: nothing waits in the
+/// send queue any more. `value`: where in the batch's data the tg_address is of the one to whom the datagram was sent that has
+/// caused it; -1: that is not known.
+pub const TG_RECORD_UDP_ERROR: u32 = 13;
+
 /// Submission: tg_close.
 pub const TG_SUBMIT_CLOSE: u32 = 1;
 /// Submission: tg_io_set_interest. `a`: the interest.

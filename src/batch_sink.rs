@@ -5,6 +5,7 @@
 
 use crate::batch::{self, tg_batch, tg_record, tg_submission};
 use crate::callbacks::{Post, status_and_value};
+use crate::udp;
 use std::cell::Cell;
 use tidegate_reactor::{Error, Event, EventLoop, Id, Result, Sink};
 
@@ -236,6 +237,9 @@ impl Sink for Batch {
                 let (status, value) = status_and_value(outcome);
                 (batch::TG_RECORD_DONE, status as u32, value)
             }
+            Event::Datagrams(received) => udp::datagram_record(self, received),
+            Event::UdpError { status, peer } => udp::error_record(self, status, peer),
+            Event::UdpDrained => udp::error_record(self, 0, None),
         };
         self.push(tg_record { handle: id.raw(), user: *user, kind, bits, value });
     }

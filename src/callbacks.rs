@@ -8,15 +8,17 @@ use crate::io::tg_io_cb;
 use crate::signal::tg_signal_cb;
 use crate::timer::tg_timer_cb;
 use crate::types::tg_release_cb;
+use crate::udp::{self, UdpCallbacks};
 use crate::work::tg_work_cb;
 use std::ffi::{c_int, c_void};
+use std::rc::Rc;
 use tidegate_reactor::{Event, EventLoop, Id, Outcome, Sink};
 
 /// See the module.
 pub(crate) struct Callbacks;
 
 /// The function of a handle, by kind.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) enum Callback {
     Io(tg_io_cb),
     Timer(tg_timer_cb),
@@ -25,10 +27,12 @@ pub(crate) enum Callback {
     Hook(tg_hook_cb),
     Work(tg_work_cb),
     Slow(tg_slow_cb),
+    /// Several, apart from the others, because an entry is to fit into a cache line.
+    Udp(Rc<UdpCallbacks>),
 }
 
 /// What a handle carries: whom to call, with what, and how to give it back.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct User {
     pub(crate) callback: Callback,
     pub(crate) user: *mut c_void,
@@ -76,7 +80,7 @@ impl Sink for Callbacks {
         let (id, data) = (id.raw(), user.user);
         // SAFETY: the caller's function, called with the pointer that was accepted with it and is not yet released.
         unsafe {
-            match (user.callback, event) {
+            match (&user.callback, event) {
                 (Callback::Io(Some(call)), Event::Io { ready, status }) => call(id, data, ready, status),
                 (Callback::Timer(Some(call)), Event::Timer { missed }) => call(id, data, missed),
                 (Callback::Signal(Some(call)), Event::Signal { signum, count }) => call(id, data, signum, count),
@@ -86,6 +90,7 @@ impl Sink for Callbacks {
                     let (status, result) = status_and_value(outcome);
                     call(id, data, status, result);
                 }
+                (Callback::Udp(calls), event) => udp::deliver(calls, id, data, event),
                 _ => {}
             }
         }

@@ -157,6 +157,28 @@ pub(crate) unsafe fn bytes<'a>(first: *const u8, count: usize) -> Result<&'a [u8
     Ok(unsafe { std::slice::from_raw_parts(first, count) })
 }
 
+/// An array of the caller's to be read.
+///
+/// # Safety
+/// `first` is NULL or points to `count` initialised elements that nobody changes during the call.
+pub(crate) unsafe fn values<'a, T>(first: *const T, count: usize) -> Result<&'a [T]> {
+    check_array(first.cast_mut(), count)?;
+    if count == 0 {
+        return Ok(&[]);
+    }
+    // SAFETY: not NULL, aligned, of a possible size (checked), and valid by the caller's promise.
+    Ok(unsafe { std::slice::from_raw_parts(first, count) })
+}
+
+/// A structure of the caller's without a size, or nothing.
+///
+/// # Safety
+/// `pointer` is NULL or points to a value of which any bit pattern is valid.
+pub(crate) unsafe fn optional<T: Copy>(pointer: *const T) -> Option<T> {
+    // SAFETY: the caller's promise.
+    unsafe { value(pointer) }.ok()
+}
+
 /// A string of the caller's, of whatever bytes.
 ///
 /// # Safety
@@ -189,6 +211,18 @@ pub(crate) unsafe fn value<T: Copy>(pointer: *const T) -> Result<T> {
     }
     // SAFETY: not NULL, and readable by the caller's promise.
     Ok(unsafe { pointer.read_unaligned() })
+}
+
+/// Plain data whose bytes may be copied as they are.
+///
+/// # Safety
+/// `repr(C)`, no pointers, no padding.
+pub(crate) unsafe trait Plain: Copy {}
+
+/// The bytes of a structure.
+pub(crate) fn bytes_of<T: Plain>(value: &T) -> &[u8] {
+    // SAFETY: initialised through and through, because there is no padding.
+    unsafe { std::slice::from_raw_parts(std::ptr::from_ref(value).cast(), size_of::<T>()) }
 }
 
 /// Writes bytes to the start of the caller's; how many.

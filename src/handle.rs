@@ -26,6 +26,9 @@ pub const TG_KIND_IDLE: u32 = 7;
 /// Kind of handle: work on another thread.
 pub const TG_KIND_WORK: u32 = 8;
 
+/// Kind of handle: a socket for datagrams.
+pub const TG_KIND_UDP: u32 = 12;
+
 /// Flag of `tg_handle_info`: something can still come of it (armed, started, with interest).
 pub const TG_INFO_ACTIVE: u32 = 0x1;
 /// Flag of `tg_handle_info`: it keeps the loop alive while it is active.
@@ -172,7 +175,7 @@ pub unsafe extern "C" fn tg_handle_set_user(handle: tg_handle, user: *mut c_void
     guard!(tg_handle_set_user(handle, user, release), {
         find_handle(handle).and_then(|(found, id)| match &found.either {
             Either::Callbacks(event_loop) => {
-                event_loop.change_user(id, |before| User { callback: before.callback, user, release })
+                event_loop.change_user(id, |before| User { callback: before.callback.clone(), user, release })
             }
             Either::Batch(_) if release.is_some() => Err(no_functions()),
             Either::Batch(event_loop) => event_loop.change_user(id, |_| user as u64),
@@ -250,6 +253,7 @@ fn kind(kind: Kind) -> u32 {
         Kind::Async => TG_KIND_ASYNC,
         Kind::Hook(kind) => hook_kind(kind),
         Kind::Job(JobKind::Work) => TG_KIND_WORK,
+        Kind::Udp => TG_KIND_UDP,
     }
 }
 

@@ -36,5 +36,6 @@ pub mod poller;
 pub mod signal;
 pub mod timer;
 pub mod types;
+pub mod udp;
 pub mod version;
 pub mod work;

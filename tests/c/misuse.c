@@ -4,6 +4,7 @@
 #include "misuse.h"
 #include "misuse_open.h"
 #include "misuse_poller.h"
+#include "misuse_udp.h"
 #include "symbols.h"
 
 OF_ID(loop_free, return tg_loop_free(id);)
@@ -282,6 +283,7 @@ static const row rows[] = {
     ROW(prepare_open), ROW(signal_open), TOTAL(strerror), ROW(timer_get_remaining_ns),
     ROW(timer_open), ROW(timer_restart), ROW(timer_start), ROW(timer_start_at), ROW(timer_stop),
     TOTAL(version), TOTAL(version_number),
+    UDP_ROWS
 };
 #define ROWS (sizeof rows / sizeof rows[0])
 

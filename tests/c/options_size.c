@@ -18,6 +18,8 @@ typedef union grown {
     tg_loop_stats loop_stats;
     tg_handle_info info;
     tg_process_stats process_stats;
+    tg_udp_options udp;
+    tg_udp_stats udp_stats;
 } grown;
 
 static tg_loop loop;
@@ -84,6 +86,20 @@ static int use_async(grown *it)
     return close_handle(code, out);
 }
 
+static void on_datagrams(tg_handle self, void *user, const tg_datagram *all, size_t count)
+{
+    (void)self, (void)user, (void)all, (void)count;
+}
+
+static int use_udp(grown *it)
+{
+    tg_handle out = 7;
+    int code;
+    it->udp.callback = on_datagrams;
+    code = tg_udp_open(loop, NULL, &it->udp, &out);
+    return close_handle(code, out);
+}
+
 #define USE_HOOK(noun)                                             \
     static int use_##noun(grown *it)                               \
     {                                                              \
@@ -102,6 +118,8 @@ static const size_t ends_loop[] = { 8, 12, 16, 20, 24, 0 };
 static const size_t ends_poller[] = { 8, 12, 16, 0 };
 static const size_t ends_io[] = { 8, 16, 24, 32, 36, 40, 48, 0 };
 static const size_t ends_others[] = { 8, 16, 24, 32, 36, 40, 0 };
+
+static const size_t ends_udp[] = { 8, 16, 24, 32, 40, 48, 52, 56, 60, 64, 72, 0 };
 
 typedef struct options_case {
     const char *name;
@@ -122,6 +140,7 @@ static const options_case cases[] = {
     { "tg_hook_options", ends_others, sizeof(tg_hook_options), offsetof(tg_hook_options, user), use_prepare },
     { "tg_hook_options", ends_others, sizeof(tg_hook_options), offsetof(tg_hook_options, user), use_check },
     { "tg_hook_options", ends_others, sizeof(tg_hook_options), offsetof(tg_hook_options, user), use_idle },
+    { "tg_udp_options", ends_udp, sizeof(tg_udp_options), offsetof(tg_udp_options, on_error), use_udp },
 };
 
 /* Everything before the size is zero, except that a poller's descriptor to adopt is "none". */
@@ -177,8 +196,10 @@ static void options_of_every_size(void)
 static int fill_loop_stats(grown *it) { return tg_loop_get_stats(loop, &it->loop_stats); }
 static int fill_process_stats(grown *it) { return tg_get_process_stats(&it->process_stats); }
 
-static tg_handle described;
+static tg_handle described, described_udp;
 static int fill_info(grown *it) { return tg_handle_get_info(described, &it->info); }
+
+static int fill_udp_stats(grown *it) { return tg_udp_get_stats(described_udp, &it->udp_stats); }
 
 static void check_filled(size_t right, int (*fill)(grown *))
 {
@@ -204,12 +225,16 @@ static void check_filled(size_t right, int (*fill)(grown *))
 static void results_of_every_size(void)
 {
     counter user = { .calls = 0 };
+    tg_udp_options udp = TG_UDP_OPTIONS_INIT;
     loop = new_loop();
+    udp.callback = on_datagrams;
     described = open_timer(loop, SECOND, 0, on_timer, &user);
+    CHECK_CODE(tg_udp_open(loop, NULL, &udp, &described_udp), 0);
+    check_filled(sizeof(tg_udp_stats), fill_udp_stats);
     check_filled(sizeof(tg_loop_stats), fill_loop_stats);
     check_filled(sizeof(tg_process_stats), fill_process_stats);
     check_filled(sizeof(tg_handle_info), fill_info);
-    free_loop(loop, 1);
+    free_loop(loop, 2);
 }
 
 int main(void)

@@ -7,11 +7,14 @@ use super::limits::{MIN_WORK_THREADS, RESOLVE_THREADS};
 use super::owned::OwnedSet;
 use super::stats::Stats;
 use super::turn::Turn;
+use super::udp::{UdpShared, UdpSlot};
 use super::{Event, LoopOptions, Sink};
+use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use crate::base::id::Id;
 use crate::base::table::Table;
 use crate::base::timers::{TimerKey, Timers};
+use crate::io::datagram::Received;
 use crate::io::descriptors::Descriptors;
 use crate::sys::clock::WallWatch;
 use crate::sys::poller::{Poller, Waker};
@@ -50,6 +53,7 @@ pub(super) enum Slot {
     Async,
     Hook(HookKind),
     Job(JobSlot),
+    Udp(Box<UdpSlot>),
     /// Reserved while its parts are being made.
     Opening,
 }
@@ -100,6 +104,9 @@ pub(super) struct SignalSlot {
 pub(super) enum Told {
     Event(Event<'static>),
     Done(Box<Outcome>),
+    Datagrams(Received),
+    /// The code, and whose datagram has caused it.
+    UdpError(Box<(i32, Option<Address>)>),
 }
 
 /// What is to be given back at the end of the turn.
@@ -131,6 +138,7 @@ pub(super) struct Core<S: Sink> {
     pub(super) asyncs_open: usize,
     pub(super) owned: OwnedSet,
     pub(super) jobs: Jobs<S::User>,
+    pub(super) udp: UdpShared,
     pub(super) deferred: Vec<S::Post>,
     pub(super) releases: VecDeque<Release<S>>,
     pub(super) active: usize,
@@ -165,6 +173,7 @@ impl<S: Sink> Core<S> {
             asyncs_open: 0,
             owned: OwnedSet::default(),
             jobs: Jobs::new(claim.id(), work_threads(options.work_threads), RESOLVE_THREADS),
+            udp: UdpShared::default(),
             deferred: Vec::new(),
             releases: VecDeque::new(),
             active: 0,
@@ -255,6 +264,7 @@ impl<S: Sink> Core<S> {
                 self.job_close(id, job, entry.user);
                 return Ok(());
             }
+            Slot::Udp(udp) => self.disown(id, udp.owned),
             Slot::Opening => {}
         }
         self.releases.push_back(Release::Handle(id, entry.user));

@@ -15,6 +15,11 @@ impl<S: Sink> EventLoop<S> {
                 // Stale when the callback has closed it.
                 let _ = self.close(id);
             }
+            Told::Datagrams(received) => {
+                call(Event::Datagrams(&received));
+                self.udp_delivered(id, received);
+            }
+            Told::UdpError(report) => call(Event::UdpError { status: report.0, peer: report.1.as_ref() }),
         }
     }
 

@@ -21,6 +21,8 @@ pub enum Kind {
     Hook(HookKind),
     /// Something that ends with one event.
     Job(JobKind),
+    /// A socket for datagrams.
+    Udp,
 }
 
 /// A live handle, for those who look for what keeps a loop alive.
@@ -135,6 +137,7 @@ impl<S: Sink> EventLoop<S> {
                 Kind::Hook(HookKind::Prepare) => "prepare".to_owned(),
                 Kind::Hook(HookKind::Check) => "check".to_owned(),
                 Kind::Job(JobKind::Work) => "work".to_owned(),
+                Kind::Udp => format!("udp fd {} interest {:#x}", info.value, info.interest),
             };
             // Writing into memory does not fail; another writer may, and then has what it took.
             let _ = writeln!(out, "{id:?} {subject}, {active}{referenced}");
@@ -151,6 +154,7 @@ fn describe<U>(entry: &Entry<U>) -> HandleInfo {
         Slot::Async | Slot::Opening => (Kind::Async, 0, 0),
         Slot::Hook(kind) => (Kind::Hook(*kind), 0, 0),
         Slot::Job(job) => (Kind::Job(job.kind), 0, 0),
+        Slot::Udp(udp) => (Kind::Udp, i64::from(udp.owned.fd()), udp.owned.interest()),
     };
     HandleInfo { kind, active: entry.active, referenced: entry.referenced, value, interest }
 }

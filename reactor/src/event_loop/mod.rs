@@ -26,6 +26,7 @@ mod signal;
 mod stats;
 mod timer;
 mod turn;
+mod udp;
 mod work;
 
 pub use self::core::HookKind;
@@ -36,10 +37,13 @@ pub use inbox::{Registry, stop, wake};
 pub use jobs::{JobKind, Outcome};
 pub use limits::{DEFAULT_MAX_POSTS, MAX_WORK_THREADS, MIN_WORK_THREADS};
 pub use stats::Stats;
+pub use udp::{UdpOption, UdpStats};
 
 use self::core::Core;
+use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use crate::base::id::Id;
+use crate::io::datagram::Received;
 use crate::sys::poller::{Poller, Waker};
 use crate::sys::port::Claim;
 use crate::sys::thread;
@@ -75,6 +79,17 @@ pub enum Event<'a> {
     Hook(HookKind),
     /// What was to be done on another thread has ended; the handle closes after this.
     Done(&'a Outcome),
+    /// Datagrams have come: one at least, and only one where [`Sink::largest_carry`] has a limit.
+    Datagrams(&'a Received),
+    /// The network, or the system, has refused datagrams that were sent, or receiving has failed.
+    UdpError {
+        /// An error code.
+        status: i32,
+        /// To whom the datagram was sent that has caused it, where that is known.
+        peer: Option<&'a Address>,
+    },
+    /// No datagram waits to be sent any more.
+    UdpDrained,
 }
 
 /// Where events go: the only exit to user code. The loop holds no borrow while it calls these, so they may call any of its

@@ -92,7 +92,16 @@ impl<S: Sink> Core<S> {
     /// # Errors
     /// [`Error::EXISTS`] when a watcher of the program's has it, [`Error::NO_MEMORY`], the system's; it is closed then.
     pub(super) fn own(&mut self, id: Id, fd: OwnedFd, interest: u32) -> Result<Owned> {
-        self.owned.reserve(fd.as_raw_fd())?;
+        self.own_or_return(id, fd, interest).map_err(|(_, error)| error)
+    }
+
+    /// The same for a descriptor that goes back to the caller when this fails.
+    pub(super) fn own_or_return(
+        &mut self, id: Id, fd: OwnedFd, interest: u32,
+    ) -> std::result::Result<Owned, (OwnedFd, Error)> {
+        if let Err(error) = self.owned.reserve(fd.as_raw_fd()) {
+            return Err((fd, error));
+        }
         let mut owned = Owned { fd, told: 0, wanted: interest as u8, dirty: false, always: false };
         match tell(&self.poller, id, &mut owned) {
             Err(error) if error.code() == -libc::EPERM => {
@@ -100,9 +109,10 @@ impl<S: Sink> Core<S> {
                 self.owned.always.push(id);
             }
             Err(error) if error.code() == -libc::EEXIST => {
-                return Err(Error::EXISTS.because("the descriptor is being watched"));
+                return Err((owned.fd, Error::EXISTS.because("the descriptor is being watched")));
             }
-            told => told?,
+            Err(error) => return Err((owned.fd, error)),
+            Ok(()) => {}
         }
         self.owned.mark(owned.fd(), true);
         Ok(owned)
@@ -213,16 +223,21 @@ impl Slot {
     /// The descriptor that is closed with the handle, if it has one.
     #[inline]
     pub(super) fn owned_mut(&mut self) -> Option<&mut Owned> {
-        None
+        match self {
+            Slot::Udp(udp) => Some(&mut udp.owned),
+            _ => None,
+        }
     }
 }
 
 impl<S: Sink> Core<S> {
     /// One step of the handle's state machine.
     #[inline]
-    pub(super) fn owned_ready(&mut self, id: Id, _bits: u32) -> Option<(Id, S::User, Told)> {
-        let _entry = self.table.get_mut(id)?;
-        None
+    pub(super) fn owned_ready(&mut self, id: Id, bits: u32) -> Option<(Id, S::User, Told)> {
+        match &self.table.get_mut(id)?.slot {
+            Slot::Udp(_) => self.udp_ready(id, bits),
+            _ => None,
+        }
     }
 
     /// The kernel does not know a handle's descriptor any more.

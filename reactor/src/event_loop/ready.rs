@@ -55,6 +55,9 @@ impl<S: Sink> Core<S> {
 
     pub(super) fn next_io(&mut self) -> Option<(Id, S::User, Told)> {
         loop {
+            if let Some(told) = self.next_datagram() {
+                return Some(told);
+            }
             while let Some((id, bits)) = self.turn.tell.get(self.turn.next_tell).copied() {
                 self.turn.next_tell += 1;
                 if let Some(told) = self.tell_io(id, bits) {

@@ -2,5 +2,6 @@
 
 #![forbid(unsafe_code)]
 
+pub mod datagram;
 pub mod descriptors;
 pub mod poller;

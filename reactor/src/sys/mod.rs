@@ -16,12 +16,15 @@
 //! | [`poll_once`] | wait for a set of descriptors once, without registering anything |
 //! | [`signal`] | subscribe a loop to a signal, count deliveries |
 //! | [`socket`] | make and name sockets; addresses as the system has them |
+//! | [`datagram`] | send and receive many datagrams a call; errors and who caused them |
+//! | [`socket_options`] | options of sockets of several kinds; groups |
 //! | [`annotate`] | tells helgrind about our synchronisation (test builds only) |
 //!
 //! Nothing else of this folder is visible above it.
 
 pub mod annotate;
 pub mod clock;
+pub mod datagram;
 pub mod fork;
 pub mod lock;
 #[cfg(target_os = "linux")]
@@ -33,6 +36,7 @@ pub mod pool;
 pub mod port;
 pub mod signal;
 pub mod socket;
+pub mod socket_options;
 pub mod thread;
 
 use std::sync::atomic::{AtomicU64, Ordering};
