@@ -1411,7 +1411,7 @@ TG_API int tg_udp_adopt(tg_loop loop,
 TG_API int tg_udp_pause(tg_handle udp);
 
 /**
- * Goes on receiving.
+ * Goes on receiving after tg_udp_pause.
  *
  * Thread: the loop's.
  * Callable from callbacks: yes.

@@ -406,7 +406,7 @@ pub extern "C" fn tg_udp_pause(udp: tg_handle) -> c_int {
     guard!(tg_udp_pause(udp), pause(udp, true))
 }
 
-/// Goes on receiving.
+/// Goes on receiving after tg_udp_pause.
 ///
 /// Thread: the loop's.
 /// Callable from callbacks: yes.
