@@ -23,8 +23,7 @@ static void echo_between(tg_address one, tg_address other)
     CHECK_EQ(server.released + client.released, 2);
 }
 
-/* mutation: an empty datagram is taken for the end (count of bytes 0 ends the loop over notes); the port of `from` is not
- * turned round. */
+/* mutation: an empty datagram is taken for nothing. */
 static void h47_there_and_back_over_every_family(void)
 {
     echo_between(address_of("127.0.0.1", 0), address_of("127.0.0.1", 0));
@@ -71,7 +70,7 @@ static void both_families_on_one_socket(void)
     free_loop(loop, 4);
 }
 
-/* mutation: `from` of a Unix socket without a name keeps the address of the datagram before. */
+/* mutation: the length of a sender's name is not kept. */
 static void unix_sockets_without_a_name(void)
 {
     tg_loop loop = new_loop();
@@ -95,7 +94,7 @@ static void unix_sockets_without_a_name(void)
 }
 
 /* Ten thousand to oneself, never more on the way than the system's buffer has room for: none may be lost.
- * mutation: the receiver forgets the last datagram of a full batch. */
+ * mutation: the last datagram of a full batch is not shown. */
 static void ten_thousand_to_oneself(void)
 {
     enum { BURST = 64, BYTES = 100 };
@@ -162,7 +161,7 @@ static void h23_many_datagrams_a_call_and_one_call_a_turn(void)
     batch_of(1048576, 0, 3, 1);
 }
 
-/* mutation: the flag is taken from the length; what lies beyond the size is written. */
+/* mutation: another flag of the message is taken for MSG_TRUNC. */
 static void h47_long_datagrams_are_cut_and_say_so(void)
 {
     tg_loop loop = new_loop();
@@ -188,7 +187,7 @@ static void h47_long_datagrams_are_cut_and_say_so(void)
     free_loop(loop, 1);
 }
 
-/* mutation: the default size is that of an Ethernet frame. */
+/* mutation: the default size is 2048. */
 static void the_largest_datagrams_arrive_whole(void)
 {
     tg_loop loop = new_loop();

@@ -148,6 +148,7 @@ static void groups_of_ipv6(void)
     scoped.scope = index;
     CHECK_CODE(tg_udp_join(member.id, &group, index, NULL, NULL), 0);
     CHECK_CODE(tg_udp_join(member.id, &scoped, 0, NULL, NULL), -EADDRINUSE); /* the same, said in another way */
+    CHECK_CODE(tg_udp_join(member.id, &group, 1000000, NULL, NULL), -ENODEV);
     CHECK_CODE(tg_udp_set_multicast_interface(sender.id, index, NULL), 0);
     code = tg_udp_send(sender.id, &group, "six", 3);
     if (code == -ENETUNREACH || code == -EADDRNOTAVAIL) {
@@ -203,13 +204,23 @@ static void segments_are_cut_by_whom_it_may_be(void)
     CHECK_EQ(sent.sent, SEGMENTS + 3);
 }
 
-/* Larger than the system can cut: the library sends them as they are, and the system cuts packets.
+/* Larger than the system can cut, or on a socket whose datagrams it cannot cut: the library does.
  * mutation: a cut that fails is the end. */
 static void segments_that_cannot_be_cut(void)
 {
     static unsigned char bytes[150000];
     tg_loop loop = new_loop();
+    int one = 1;
+    tg_fd fd = -1;
     peer it;
+    peer_open(&it, loop, "127.0.0.1");
+    CHECK_CODE(tg_udp_get_fd(it.id, &fd), 0);
+    MUST(setsockopt(fd, SOL_SOCKET, SO_NO_CHECK, &one, sizeof one) == 0); /* cutting needs checksums */
+    CHECK_CODE(tg_udp_send_segments(it.id, &it.name, bytes, 4500, 1000), 5);
+    run_until(loop, &it.bytes, 4500);
+    CHECK_EQ(it.datagrams, 5);
+    CHECK_CODE(tg_close(it.id), 0);
+    turns(loop, 1);
     peer_open(&it, loop, "127.0.0.1");
     CHECK_CODE(tg_udp_send_segments(it.id, &it.name, bytes, sizeof bytes, 60000), 3);
     run_until(loop, &it.bytes, sizeof bytes);
@@ -315,7 +326,7 @@ static void datagrams_as_records(void)
     free_loop(loop, 1);
 }
 
-/* mutation: what was received is shown although its socket is closed. */
+/* mutation: the socket of what is left is looked up by its place alone. */
 static void h12_closing_between_two_records_of_one_receive(void)
 {
     tg_loop loop = new_batch_loop(2, 2);

@@ -9,7 +9,7 @@ use crate::base::id::Id;
 use crate::base::interest::{ERROR, HANGUP, READ, WRITE};
 use crate::io::datagram::{Counts, Flushed, Outgoing, Received, Settings, Socket};
 use crate::sys::Fd;
-use crate::sys::datagram::{self, Receiver};
+use crate::sys::datagram::{self, Receiver, Sender};
 use crate::sys::socket;
 use crate::sys::socket_options::{self, Interface, Membership};
 use std::os::fd::IntoRawFd;
@@ -40,6 +40,8 @@ const STEPS: [Step; 3] = [Step::Error, Step::Flush, Step::Receive];
 pub(super) struct UdpShared {
     /// Memory to receive into, while it is not in use.
     spare: Option<Box<Receiver>>,
+    /// What sending needs.
+    sender: Option<Box<Sender>>,
     /// Received, and not shown yet to a sink that takes one at a time.
     pending: Option<(Id, Received)>,
     /// How many it takes.
@@ -170,11 +172,7 @@ impl<S: Sink> EventLoop<S> {
     /// # Errors
     /// As [`Socket::send`]; [`Error::STALE`], [`Error::KIND`], [`Error::FORKED`], [`Error::PANIC`].
     pub fn udp_send(&self, id: Id, all: &[Outgoing<'_>]) -> Result<usize> {
-        let mut core = self.core()?;
-        let slot = core.udp_slot(id)?;
-        let sent = slot.socket.send(slot.owned.fd(), all);
-        core.udp_want(id);
-        sent
+        self.core()?.udp_send_with(id, |slot, sender| slot.socket.send(slot.owned.fd(), sender, all))?
     }
 
     /// Sends datagrams of one size. See [`Socket::send_segments`].
@@ -185,11 +183,8 @@ impl<S: Sink> EventLoop<S> {
         if size == 0 {
             return Err(Error::invalid("the size of a segment is 0"));
         }
-        let mut core = self.core()?;
-        let slot = core.udp_slot(id)?;
-        let sent = slot.socket.send_segments(slot.owned.fd(), to, data, size);
-        core.udp_want(id);
-        sent
+        self.core()?
+            .udp_send_with(id, |slot, sender| slot.socket.send_segments(slot.owned.fd(), sender, to, data, size))?
     }
 
     /// Receives from and sends to one peer; nobody: everybody.
@@ -320,6 +315,15 @@ impl<S: Sink> Core<S> {
         self.set_active(id, true);
     }
 
+    /// Sends, and waits for what there is to wait for after it.
+    fn udp_send_with<T>(&mut self, id: Id, act: impl FnOnce(&mut UdpSlot, &mut Sender) -> T) -> Result<T> {
+        let mut sender = self.udp.sender.take().unwrap_or_default();
+        let done = self.udp_slot(id).map(|slot| act(slot, &mut sender));
+        self.udp.sender = Some(sender);
+        self.udp_want(id);
+        done
+    }
+
     /// Waits for what there is to wait for.
     fn udp_want(&mut self, id: Id) {
         let Ok(slot) = self.udp_slot(id) else { return };
@@ -366,10 +370,7 @@ impl<S: Sink> Core<S> {
     }
 
     fn udp_flush(&mut self, id: Id) -> Option<Told> {
-        let slot = self.udp_slot(id).ok()?;
-        let flushed = slot.socket.flush(slot.owned.fd());
-        self.udp_want(id);
-        match flushed {
+        match self.udp_send_with(id, |slot, sender| slot.socket.flush(slot.owned.fd(), sender)).ok()? {
             Flushed::Waiting => None,
             Flushed::Empty => Some(Told::Event(Event::UdpDrained)),
             Flushed::Lost(error, peer) => Some(Told::UdpError(Box::new((error.code(), peer)))),

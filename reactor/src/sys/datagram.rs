@@ -31,11 +31,51 @@ struct Note {
     segment: u32,
 }
 
+/// A message as the calls that move many want it (the system's `mmsghdr`, where it has one).
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Message {
+    header: msghdr,
+    length: libc::c_uint,
+}
+
+/// What one call needs besides the bytes. On the heap, because it is too much for a thread with a small stack.
+struct Desk {
+    messages: [Message; BATCH],
+    parts: [iovec; BATCH],
+    controls: [Control; BATCH],
+    names: [RawAddress; BATCH],
+}
+
+impl Desk {
+    fn new() -> Desk {
+        // SAFETY: all zero is a valid msghdr.
+        let message = Message { header: unsafe { zeroed() }, length: 0 };
+        Desk {
+            messages: [message; BATCH],
+            parts: [iovec { iov_base: null_mut(), iov_len: 0 }; BATCH],
+            controls: [Control([0; 64]); BATCH],
+            names: [RawAddress::empty(); BATCH],
+        }
+    }
+
+    /// A message of these bytes, without a name and without anything along.
+    fn lay_out(&mut self, index: usize, bytes: *mut u8, length: usize) -> &mut msghdr {
+        self.parts[index] = iovec { iov_base: bytes.cast(), iov_len: length };
+        let message = &mut self.messages[index];
+        // SAFETY: all zero is a valid msghdr.
+        message.header = unsafe { zeroed() };
+        message.header.msg_iov = &raw mut self.parts[index];
+        message.header.msg_iovlen = 1;
+        &mut message.header
+    }
+}
+
 /// What a call has received, and the memory for it.
 pub struct Receiver {
     /// As capacity only: what is initialised is known by `notes`.
     arena: Vec<u8>,
-    names: [RawAddress; BATCH],
+    desk: Desk,
     notes: [Note; BATCH],
     stride: usize,
     count: usize,
@@ -56,13 +96,7 @@ impl Receiver {
         let mut arena = Vec::new();
         arena.try_reserve_exact(ARENA)?;
         let note = Note { length: 0, truncated: false, segment: 0 };
-        Ok(Box::new(Receiver {
-            arena,
-            names: [RawAddress::empty(); BATCH],
-            notes: [note; BATCH],
-            stride: 64,
-            count: 0,
-        }))
+        Ok(Box::new(Receiver { arena, desk: Desk::new(), notes: [note; BATCH], stride: 64, count: 0 }))
     }
 
     /// Receives as many datagrams as there are, fit and are wanted, each of at most `size` bytes; how many. What was
@@ -74,40 +108,26 @@ impl Receiver {
         self.count = 0;
         self.stride = stride_of(size.clamp(1, ARENA));
         let most = most.clamp(1, BATCH).min(ARENA / self.stride);
-        // Rights could be sent along to a Unix socket: without room for them the system refuses them, and none leak.
-        let mut controls = [Control([0; 64]); BATCH];
-        let mut parts = [iovec { iov_base: null_mut(), iov_len: 0 }; BATCH];
-        let begin = self.arena.as_mut_ptr();
-        for (index, part) in parts.iter_mut().enumerate().take(most) {
-            self.names[index] = RawAddress::empty();
+        for index in 0..most {
             // SAFETY: below `most`, and so inside the arena.
-            part.iov_base = unsafe { begin.add(index * self.stride) }.cast();
-            part.iov_len = size.min(self.stride);
-        }
-        let names = &mut self.names;
-        let header = |index: usize| {
-            let (name, length) = names[index].as_mut();
-            // SAFETY: all zero is a valid msghdr; `length` belongs to the address and was just set.
-            let (mut header, length): (msghdr, _) = unsafe { (zeroed(), *length) };
-            header.msg_name = name.cast();
-            header.msg_namelen = length;
-            header.msg_iov = &raw mut parts[index];
-            header.msg_iovlen = 1;
+            let begin = unsafe { self.arena.as_mut_ptr().add(index * self.stride) };
+            let (name, control) = (&raw mut self.desk.names[index], &raw mut self.desk.controls[index]);
+            let header = self.desk.lay_out(index, begin, size.min(self.stride));
+            // SAFETY: an address of ours, of which nothing else is borrowed.
+            header.msg_name = unsafe { (*name).as_mut().0 }.cast();
+            header.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+            // Rights could be sent along to a Unix socket: without room for them the system refuses them, and none leak.
             if segments {
-                header.msg_control = (&raw mut controls[index]).cast();
+                header.msg_control = control.cast();
                 header.msg_controllen = size_of::<Control>() as _;
             }
-            header
-        };
-        let notes = &mut self.notes;
-        let mut lengths = [0; BATCH];
-        let count = calls::receive_all(fd, most, header, |index, header, length| {
-            lengths[index] = header.msg_namelen;
+        }
+        let count = calls::receive(fd, &mut self.desk.messages[..most])?;
+        for index in 0..count {
+            let Message { header, length } = self.desk.messages[index];
+            self.desk.names[index].set_length(header.msg_namelen);
             let truncated = header.msg_flags & libc::MSG_TRUNC != 0;
-            notes[index] = Note { length: length.min(size), truncated, segment: segment_of(header) };
-        })?;
-        for (name, length) in self.names.iter_mut().zip(lengths).take(count) {
-            name.set_length(length);
+            self.notes[index] = Note { length: (length as usize).min(size), truncated, segment: segment_of(&header) };
         }
         self.count = count;
         Ok(count)
@@ -127,9 +147,9 @@ impl Receiver {
         unsafe { std::slice::from_raw_parts(self.arena.as_ptr().add(index * self.stride), self.notes[index].length) }
     }
 
-    /// Who has sent it; nobody, if that is a Unix socket without a name.
-    pub fn sender(&self, index: usize) -> Option<&RawAddress> {
-        Some(&self.names[index]).filter(|name| name.length() > 0)
+    /// Who has sent it; of no length, if that is a Unix socket without a name.
+    pub fn sender(&self, index: usize) -> &RawAddress {
+        &self.desk.names[index]
     }
 
     /// Whether it was longer than what was received of it.
@@ -154,31 +174,42 @@ pub struct Parcel<'a> {
     pub segment: u16,
 }
 
-/// Sends as many of these as the system takes now, [`BATCH`] at most; how many.
-///
-/// # Errors
-/// The system's, if the first one failed: EAGAIN when there is no room, EMSGSIZE, what an earlier datagram has caused.
-pub fn send(fd: Fd, parcels: &[Parcel<'_>]) -> Result<usize> {
-    let parcels = &parcels[..parcels.len().min(BATCH)];
-    let mut controls = [Control([0; 64]); BATCH];
-    let mut parts = [iovec { iov_base: null_mut(), iov_len: 0 }; BATCH];
-    let header = |index: usize| {
-        let parcel = &parcels[index];
-        parts[index] = iovec { iov_base: parcel.data.as_ptr().cast_mut().cast(), iov_len: parcel.data.len() };
-        // SAFETY: all zero is a valid msghdr.
-        let mut header: msghdr = unsafe { zeroed() };
-        if let Some(to) = &parcel.to {
-            header.msg_name = to.as_ptr().cast_mut().cast();
-            header.msg_namelen = to.length();
+/// Sends datagrams, with the memory that it needs for many.
+pub struct Sender(Desk);
+
+impl Default for Sender {
+    fn default() -> Sender {
+        Sender(Desk::new())
+    }
+}
+
+impl Sender {
+    /// Sends as many datagrams as the system takes now, [`BATCH`] of the `count` that `parcel` makes at most; how many.
+    ///
+    /// # Errors
+    /// The system's, if the first one failed: EAGAIN when there is no room, EMSGSIZE, what an earlier datagram has caused.
+    pub fn send<'a>(&mut self, fd: Fd, count: usize, parcel: impl Fn(usize) -> Parcel<'a>) -> Result<usize> {
+        let count = count.min(BATCH);
+        let desk = &mut self.0;
+        for index in 0..count {
+            let parcel = parcel(index);
+            let (name, control) = (&raw const desk.names[index], &raw mut desk.controls[index]);
+            if let Some(to) = &parcel.to {
+                desk.names[index] = *to;
+            }
+            let header = desk.lay_out(index, parcel.data.as_ptr().cast_mut(), parcel.data.len());
+            if let Some(to) = &parcel.to {
+                // SAFETY: an address of ours, just written.
+                header.msg_name = unsafe { (*name).as_ptr() }.cast_mut().cast();
+                header.msg_namelen = to.length();
+            }
+            if parcel.segment > 0 {
+                // SAFETY: a control block of ours, of which nothing else is borrowed.
+                attach_segment(header, unsafe { &mut *control }, parcel.segment);
+            }
         }
-        header.msg_iov = &raw mut parts[index];
-        header.msg_iovlen = 1;
-        if parcel.segment > 0 {
-            attach_segment(&mut header, &mut controls[index], parcel.segment);
-        }
-        header
-    };
-    calls::send_all(fd, parcels.len(), header)
+        calls::send(fd, &mut desk.messages[..count])
+    }
 }
 
 /// An error that waited in a socket, and whose datagram has caused it, where the system says so.
@@ -418,36 +449,23 @@ pub fn connect(fd: &impl AsRawFd, to: &RawAddress) -> Result<()> {
 #[cfg(all(any(target_os = "linux", target_os = "android"), not(feature = "portable-wait")))]
 mod calls {
     use super::*;
-    use libc::mmsghdr;
 
-    /// Calls `header` for each place and, after the system call, `note` for each datagram that came.
-    pub(super) fn receive_all(
-        fd: Fd, most: usize, mut header: impl FnMut(usize) -> msghdr, mut note: impl FnMut(usize, &msghdr, usize),
-    ) -> Result<usize> {
-        // SAFETY: all zero is a valid mmsghdr.
-        let mut all: [mmsghdr; BATCH] = unsafe { zeroed() };
-        for (index, one) in all.iter_mut().enumerate().take(most) {
-            one.msg_hdr = header(index);
-        }
-        // SAFETY: as many headers as it says, and what they point to lives through the call.
-        let count = check(unsafe {
-            libc::recvmmsg(fd, all.as_mut_ptr(), most as libc::c_uint, libc::MSG_DONTWAIT as _, null_mut())
-        })? as usize;
-        for (index, one) in all.iter().enumerate().take(count) {
-            note(index, &one.msg_hdr, one.msg_len as usize);
-        }
-        Ok(count)
+    const _: () = assert!(size_of::<Message>() == size_of::<libc::mmsghdr>());
+
+    /// Receives into messages that are laid out; how many.
+    pub(super) fn receive(fd: Fd, messages: &mut [Message]) -> Result<usize> {
+        let (first, count) = (messages.as_mut_ptr().cast(), messages.len() as libc::c_uint);
+        // SAFETY: as many messages as it says, of the system's layout; what they point to lives through the call.
+        let received = unsafe { libc::recvmmsg(fd, first, count, libc::MSG_DONTWAIT as _, null_mut()) };
+        check(received).map(|received| received as usize)
     }
 
-    pub(super) fn send_all(fd: Fd, count: usize, mut header: impl FnMut(usize) -> msghdr) -> Result<usize> {
-        // SAFETY: all zero is a valid mmsghdr.
-        let mut all: [mmsghdr; BATCH] = unsafe { zeroed() };
-        for (index, one) in all.iter_mut().enumerate().take(count) {
-            one.msg_hdr = header(index);
-        }
+    /// Sends messages that are laid out; how many.
+    pub(super) fn send(fd: Fd, messages: &mut [Message]) -> Result<usize> {
+        let (first, count) = (messages.as_mut_ptr().cast(), messages.len() as libc::c_uint);
         let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
         // SAFETY: as above; the system only reads what they point to.
-        let sent = unsafe { libc::sendmmsg(fd, all.as_mut_ptr(), count as libc::c_uint, flags as _) };
+        let sent = unsafe { libc::sendmmsg(fd, first, count, flags as _) };
         check(sent).map(|sent| sent as usize)
     }
 }
@@ -458,22 +476,19 @@ mod calls {
     use super::*;
     use crate::sys::errno;
 
-    /// Calls `header` and then `note` for each datagram that came.
-    pub(super) fn receive_all(
-        fd: Fd, most: usize, mut header: impl FnMut(usize) -> msghdr, mut note: impl FnMut(usize, &msghdr, usize),
-    ) -> Result<usize> {
-        for index in 0..most {
-            let mut one = header(index);
+    /// Receives into messages that are laid out; how many.
+    pub(super) fn receive(fd: Fd, messages: &mut [Message]) -> Result<usize> {
+        for (index, message) in messages.iter_mut().enumerate() {
             // SAFETY: the header and what it points to live through the call.
-            let length = unsafe { libc::recvmsg(fd, &mut one, libc::MSG_DONTWAIT) };
-            match usize::try_from(length) {
-                Ok(length) => note(index, &one, length),
+            let length = unsafe { libc::recvmsg(fd, &mut message.header, libc::MSG_DONTWAIT) };
+            match libc::c_uint::try_from(length) {
+                Ok(length) => message.length = length,
                 // What has gone wrong will be seen by the next call.
                 Err(_) if index > 0 => return Ok(index),
                 Err(_) => return Err(Error::os(errno())),
             }
         }
-        Ok(most)
+        Ok(messages.len())
     }
 
     #[cfg(any(target_os = "macos", target_os = "ios"))]
@@ -481,14 +496,14 @@ mod calls {
     #[cfg(not(any(target_os = "macos", target_os = "ios")))]
     const FLAGS: c_int = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
 
-    pub(super) fn send_all(fd: Fd, count: usize, mut header: impl FnMut(usize) -> msghdr) -> Result<usize> {
-        for index in 0..count {
-            let one = header(index);
+    /// Sends messages that are laid out; how many.
+    pub(super) fn send(fd: Fd, messages: &mut [Message]) -> Result<usize> {
+        for (index, message) in messages.iter().enumerate() {
             // SAFETY: the header and what it points to live through the call; the system only reads.
-            if unsafe { libc::sendmsg(fd, &one, FLAGS) } < 0 {
+            if unsafe { libc::sendmsg(fd, &message.header, FLAGS) } < 0 {
                 return if index > 0 { Ok(index) } else { Err(Error::os(errno())) };
             }
         }
-        Ok(count)
+        Ok(messages.len())
     }
 }

@@ -263,10 +263,12 @@ fn change_v6(fd: Fd, group: Ipv6Addr, interface: u32, join: bool) -> Result<()> 
 fn change_source(fd: Fd, group: IpAddr, source: IpAddr, interface: u32, join: bool) -> Result<()> {
     use super::socket::RawAddress;
     let storage = |ip| RawAddress::encode(&Address::Inet(std::net::SocketAddr::new(ip, 0))).storage();
-    let (level, request) = (
-        if group.is_ipv4() { libc::IPPROTO_IP } else { libc::IPPROTO_IPV6 },
-        libc::group_source_req { gsr_interface: interface, gsr_group: storage(group), gsr_source: storage(source) },
-    );
+    let level = if group.is_ipv4() { libc::IPPROTO_IP } else { libc::IPPROTO_IPV6 };
+    // SAFETY: all zero is a valid one; made so because there is room between its members that the system reads as well.
+    let mut request: libc::group_source_req = unsafe { zeroed() };
+    request.gsr_interface = interface;
+    request.gsr_group = storage(group);
+    request.gsr_source = storage(source);
     let name = if join { libc::MCAST_JOIN_SOURCE_GROUP } else { libc::MCAST_LEAVE_SOURCE_GROUP };
     set_raw(fd, level, name, &request)
 }

@@ -9,7 +9,7 @@ pub use settings::{Counts, LARGEST, Settings};
 use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use crate::sys::Fd;
-use crate::sys::datagram::{self, Parcel, Receiver};
+use crate::sys::datagram::{self, Parcel, Receiver, Sender};
 use crate::sys::socket::{self, RawAddress, SocketKind};
 use crate::sys::socket_options::{self, Family};
 use std::collections::VecDeque;
@@ -227,12 +227,19 @@ impl Socket {
         }
     }
 
-    fn parcel<'a>(&self, outgoing: &Outgoing<'a>) -> Result<Parcel<'a>> {
-        match &outgoing.to {
-            Some(to) => Ok(Parcel { to: Some(self.encode(to)?), data: outgoing.data, segment: 0 }),
-            None if self.connected => Ok(Parcel { to: None, data: outgoing.data, segment: 0 }),
+    /// Whether it can be sent from here.
+    fn check(&self, to: Option<&Address>) -> Result<()> {
+        match to {
+            Some(to) => self.encode(to).map(drop),
+            None if self.connected => Ok(()),
             None => Err(Error::invalid("the socket is not connected, so a datagram needs an address")),
         }
+    }
+
+    /// Of one that was checked.
+    fn parcel<'a>(&self, outgoing: &Outgoing<'a>) -> Parcel<'a> {
+        let to = outgoing.to.as_ref().and_then(|to| self.encode(to).ok());
+        Parcel { to, data: outgoing.data, segment: 0 }
     }
 
     /// Sends datagrams in their order, as many as the system and then the queue have room for; how many. All are looked at
@@ -241,13 +248,13 @@ impl Socket {
     /// # Errors
     /// If none was taken: [`Error::INVALID`] for a wrong address, [`Error::NO_BUFFERS`] when the queue is full,
     /// [`Error::NO_MEMORY`], the system's (EMSGSIZE, EAGAIN from Unix sockets, for a receiver other than the peer).
-    pub fn send(&mut self, fd: Fd, all: &[Outgoing<'_>]) -> Result<usize> {
+    pub fn send(&mut self, fd: Fd, sender: &mut Sender, all: &[Outgoing<'_>]) -> Result<usize> {
         for outgoing in all {
-            self.parcel(outgoing)?;
+            self.check(outgoing.to.as_ref())?;
         }
         let mut taken = 0;
         while taken < all.len() && self.queue.is_empty() {
-            match self.send_some(fd, &all[taken..]) {
+            match self.send_parcels(fd, sender, all.len() - taken, |this, index| this.parcel(&all[taken + index])) {
                 Ok(count) => taken += count,
                 Err(error) if would_block(error) => break,
                 Err(error) if taken == 0 => return Err(error),
@@ -264,25 +271,18 @@ impl Socket {
         Ok(taken)
     }
 
-    fn send_some(&mut self, fd: Fd, all: &[Outgoing<'_>]) -> Result<usize> {
-        let nothing = Parcel { to: None, data: &[], segment: 0 };
-        let mut parcels = [nothing; datagram::BATCH];
-        let count = all.len().min(datagram::BATCH);
-        for (parcel, outgoing) in parcels.iter_mut().zip(all) {
-            *parcel = self.parcel(outgoing)?;
-        }
-        self.send_parcels(fd, &parcels[..count])
-    }
-
     /// An error that an earlier datagram has caused must not be taken for one of these: the call that reports it has taken
     /// it out of the socket, and the next one tells the truth. Where errors are kept, it is reported from there.
-    fn send_parcels(&mut self, fd: Fd, parcels: &[Parcel<'_>]) -> Result<usize> {
-        let sent = match datagram::send(fd, parcels) {
-            Err(error) if !would_block(error) => datagram::send(fd, parcels),
+    fn send_parcels<'a>(
+        &mut self, fd: Fd, sender: &mut Sender, count: usize, parcel: impl Fn(&Socket, usize) -> Parcel<'a>,
+    ) -> Result<usize> {
+        let sent = match sender.send(fd, count, |index| parcel(self, index)) {
+            Err(error) if !would_block(error) => sender.send(fd, count, |index| parcel(self, index)),
             sent => sent,
         }?;
+        let bytes: usize = (0..sent).map(|index| parcel(self, index).data.len()).sum();
         self.counts.sent += sent as u64;
-        self.counts.sent_bytes += parcels[..sent].iter().map(|parcel| parcel.data.len() as u64).sum::<u64>();
+        self.counts.sent_bytes += bytes as u64;
         self.counts.send_calls += 1;
         Ok(sent)
     }
@@ -301,7 +301,7 @@ impl Socket {
         if (self.queued_bytes + cost) as u64 > self.send_limit {
             return Err(Error::NO_BUFFERS.because("the send queue is full"));
         }
-        let to = self.parcel(outgoing)?.to;
+        let to = self.parcel(outgoing).to;
         let mut data = Vec::new();
         data.try_reserve_exact(outgoing.data.len())?;
         data.extend_from_slice(outgoing.data);
@@ -313,17 +313,15 @@ impl Socket {
     }
 
     /// Sends what waits, in one system call.
-    pub fn flush(&mut self, fd: Fd) -> Flushed {
+    pub fn flush(&mut self, fd: Fd, sender: &mut Sender) -> Flushed {
         if self.queue.is_empty() {
             return self.drained();
         }
         let queue = std::mem::take(&mut self.queue);
-        let nothing = Parcel { to: None, data: &[], segment: 0 };
-        let mut parcels = [nothing; datagram::BATCH];
-        for (parcel, queued) in parcels.iter_mut().zip(&queue) {
-            *parcel = Parcel { to: queued.to, data: &queued.data, segment: 0 };
-        }
-        let sent = self.send_parcels(fd, &parcels[..queue.len().min(datagram::BATCH)]);
+        let sent = self.send_parcels(fd, sender, queue.len(), |_, index| {
+            let queued = &queue[index];
+            Parcel { to: queued.to, data: &queued.data, segment: 0 }
+        });
         self.queue = queue;
         match sent {
             Ok(count) => self.drop_first(count),
@@ -359,16 +357,19 @@ impl Socket {
     ///
     /// # Errors
     /// As [`Socket::send`].
-    pub fn send_segments(&mut self, fd: Fd, to: Option<&Address>, data: &[u8], size: u16) -> Result<usize> {
+    pub fn send_segments(
+        &mut self, fd: Fd, sender: &mut Sender, to: Option<&Address>, data: &[u8], size: u16,
+    ) -> Result<usize> {
+        self.check(to)?;
         let to = to.copied();
-        let first = self.parcel(&Outgoing { to, data })?;
+        let first = self.parcel(&Outgoing { to, data });
         let a_cut = (LARGEST_CUT / usize::from(size).max(1)).min(MAX_CUT) * usize::from(size);
         let mut taken = 0;
         let mut rest = data;
         while self.can_cut(fd) && self.queue.is_empty() && rest.len() > usize::from(size) && a_cut > usize::from(size) {
             let (now, later) = rest.split_at(a_cut.min(rest.len()));
             let segment = if now.len() > usize::from(size) { size } else { 0 };
-            match self.send_parcels(fd, &[Parcel { to: first.to, data: now, segment }]) {
+            match self.send_parcels(fd, sender, 1, |_, _| Parcel { to: first.to, data: now, segment }) {
                 Ok(_) => {
                     taken += now.len().div_ceil(size.into());
                     rest = later;
@@ -380,7 +381,7 @@ impl Socket {
         if rest.is_empty() && taken > 0 {
             return Ok(taken);
         }
-        match self.send_pieces(fd, to, rest, size) {
+        match self.send_pieces(fd, sender, to, rest, size) {
             Ok(count) => Ok(taken + count),
             Err(_) if taken > 0 => Ok(taken),
             Err(error) => Err(error),
@@ -392,14 +393,16 @@ impl Socket {
         *self.can_cut.get_or_insert_with(|| inet && datagram::can_cut(fd))
     }
 
-    fn send_pieces(&mut self, fd: Fd, to: Option<Address>, data: &[u8], size: u16) -> Result<usize> {
+    fn send_pieces(
+        &mut self, fd: Fd, sender: &mut Sender, to: Option<Address>, data: &[u8], size: u16,
+    ) -> Result<usize> {
         let mut pieces = Vec::new();
         pieces.try_reserve_exact(data.len().div_ceil(size.into()).max(1))?;
         pieces.extend(data.chunks(size.into()).map(|data| Outgoing { to, data }));
         if pieces.is_empty() {
             pieces.push(Outgoing { to, data });
         }
-        self.send(fd, &pieces)
+        self.send(fd, sender, &pieces)
     }
 
     /// Receives what is there, in one system call; `None` when nothing is.

@@ -46,7 +46,7 @@ impl Received {
     pub fn iter(&self) -> impl Iterator<Item = Datagram<'_>> {
         (self.begin..self.end).map(|index| Datagram {
             data: self.receiver.data(index),
-            from: self.receiver.sender(index).and_then(address).unwrap_or(NOBODY),
+            from: address(self.receiver.sender(index)).unwrap_or(NOBODY),
             truncated: self.receiver.is_truncated(index),
             segment_size: self.receiver.segment_size(index),
         })
