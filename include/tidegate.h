@@ -1280,8 +1280,8 @@ typedef void (*tg_udp_cb)(tg_handle self, void *user, const struct tg_datagram *
  *   -EMSGSIZE …; peer is to whom it was sent (Linux), or NULL;
  * - a datagram that was waiting in the send queue was refused by the system when its turn came, and is lost; peer is to
  *   whom it was to go, or NULL for the one to whom the socket is connected;
- * - receiving has failed: -ESHUTDOWN, -EBADF …: somebody has shut down or closed the descriptor behind the library's back.
- *   Receiving is paused then. TG_ENOMEM: there is no memory to receive into; it is tried again.
+ * - receiving has failed: -ESHUTDOWN, TG_EBADFD, -EBADF …: somebody has shut down or closed the descriptor behind the
+ *   library's back. Receiving is paused then. TG_ENOMEM: there is no memory to receive into; it is tried again.
  */
 typedef void (*tg_udp_error_cb)(tg_handle self, void *user, int status, const tg_address *peer);
 

@@ -86,8 +86,8 @@ pub type tg_udp_cb = Option<
 ///   -EMSGSIZE …; `peer` is to whom it was sent (Linux), or NULL;
 /// - a datagram that was waiting in the send queue was refused by the system when its turn came, and is lost; `peer` is to
 ///   whom it was to go, or NULL for the one to whom the socket is connected;
-/// - receiving has failed: -ESHUTDOWN, -EBADF …: somebody has shut down or closed the descriptor behind the library's back.
-///   Receiving is paused then. TG_ENOMEM: there is no memory to receive into; it is tried again.
+/// - receiving has failed: -ESHUTDOWN, TG_EBADFD, -EBADF …: somebody has shut down or closed the descriptor behind the
+///   library's back. Receiving is paused then. TG_ENOMEM: there is no memory to receive into; it is tried again.
 pub type tg_udp_error_cb =
     Option<unsafe extern "C-unwind" fn(self_: tg_handle, user: *mut c_void, status: c_int, peer: *const tg_address)>;
 

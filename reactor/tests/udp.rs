@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::os::unix::net::UnixDatagram;
 use std::rc::Rc;
 use tidegate_reactor::base::address::{Address, UnixName};
+use tidegate_reactor::event_loop::UdpOption;
 use tidegate_reactor::event_loop::closures::{Callback, Loop};
 use tidegate_reactor::io::datagram::{Outgoing, Settings};
 use tidegate_reactor::{Closures, Error, Event, Id};
@@ -130,11 +131,13 @@ fn what_waits_is_bounded_and_goes_out_in_order_when_there_is_room() {
 
 #[test]
 fn segments_arrive_as_datagrams_of_their_size() {
-    // mutation: `send_segments` forgets what is left after the last whole cut.
+    // mutation: `send_segments` forgets what is left after the last whole cut, or cuts in the middle of a segment.
     let event_loop = Closures::new_loop().unwrap();
     let (id, name, seen) = open(&event_loop, &settings());
-    let data: Vec<u8> = (0..64_500u32).map(|number| number as u8).collect();
+    let data: Vec<u8> = (0..128_500u32).map(|number| number as u8).collect();
     let expected: Vec<&[u8]> = data.chunks(1000).collect();
+    // All of them wait in it at once.
+    event_loop.udp_set(id, UdpOption::Buffers(1 << 20, 0)).unwrap();
     let sent = event_loop.udp_send_segments(id, Some(&name), &data, 1000).unwrap();
     assert_eq!(sent, expected.len());
     while seen.datagrams.borrow().len() < expected.len() {

@@ -186,7 +186,7 @@ static void send_segments(tg_address name, uint32_t flags, peer *receiver, tg_ud
     free_loop(loop, 2);
 }
 
-/* mutation: the last, shorter one is left out; the size of a cut is not a multiple of the segment's. */
+/* mutation: the last, shorter one is left out. */
 static void segments_are_cut_by_whom_it_may_be(void)
 {
     tg_udp_stats sent;

@@ -118,6 +118,26 @@ static void h27_a_socket_that_was_shut_down_does_not_spin(void)
     free_loop(loop, 1);
 }
 
+/* Somebody has closed the descriptor behind our back: told when the kernel is next spoken to about it.
+ * mutation: a registration that fails is nobody's business. */
+static void h07_a_descriptor_that_was_closed_is_told(void)
+{
+    tg_loop loop = new_loop();
+    tg_fd fd = -1;
+    peer it;
+    peer_open(&it, loop, "127.0.0.1");
+    CHECK_CODE(tg_udp_get_fd(it.id, &fd), 0);
+    CHECK_CODE(tg_udp_pause(it.id), 0);
+    turns(loop, 1);
+    MUST(close(fd) == 0);
+    CHECK_CODE(tg_udp_resume(it.id), 0);
+    run_until_error(loop, &it, 1);
+    CHECK_CODE(it.last_status, TG_EBADFD);
+    CHECK_CODE(tg_loop_run(loop), 0); /* nothing will come of it, so that the run ends */
+    CHECK_EQ(it.errors, 1);
+    free_loop(loop, 1);
+}
+
 /* Linux raises no signal for datagrams, even without MSG_NOSIGNAL; other systems do.
  * mutation: EPIPE is taken for a want of room. */
 static void h35_sending_after_a_shutdown_is_a_code(void)
@@ -360,6 +380,7 @@ int main(void)
     RUN(h47_connected_to_a_dead_port);
     RUN(h47_errors_without_a_function_do_not_spin);
     RUN(h27_a_socket_that_was_shut_down_does_not_spin);
+    RUN(h07_a_descriptor_that_was_closed_is_told);
     RUN(h35_sending_after_a_shutdown_is_a_code);
     RUN(the_send_queue_is_bounded_and_keeps_the_order);
     RUN(h47_what_waits_for_a_peer_that_goes_is_lost_and_told);

@@ -329,6 +329,7 @@ impl<S: Sink> Core<S> {
             || self.turn.has_posts()
             || self.descriptors.has_casualties()
             || self.jobs.has_ended()
+            || self.udp.has_lost()
     }
 
     /// A user for one delivery: the loop holds no borrow of the slot while it is used.

@@ -241,7 +241,11 @@ impl<S: Sink> Core<S> {
     }
 
     /// The kernel does not know a handle's descriptor any more.
-    fn owned_lost(&mut self, _id: Id) {}
+    fn owned_lost(&mut self, id: Id) {
+        if let Some(Slot::Udp(_)) = self.table.get(id).map(|entry| &entry.slot) {
+            self.udp_lost(id);
+        }
+    }
 }
 
 impl<S: Sink> EventLoop<S> {

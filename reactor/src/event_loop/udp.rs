@@ -46,6 +46,8 @@ pub(super) struct UdpShared {
     pending: Option<(Id, Received)>,
     /// How many it takes.
     at_once: usize,
+    /// Sockets whose descriptors the kernel does not know any more.
+    lost: Vec<Id>,
 }
 
 impl UdpShared {
@@ -55,6 +57,11 @@ impl UdpShared {
             self.spare = Some(Receiver::new()?);
         }
         Ok(())
+    }
+
+    /// Whether somebody is to be told of a lost descriptor.
+    pub(super) fn has_lost(&self) -> bool {
+        !self.lost.is_empty()
     }
 
     /// In a forked child: what was received, and not shown, is the parent's.
@@ -413,8 +420,22 @@ impl<S: Sink> Core<S> {
         Some(Told::UdpError(Box::new((error.code(), None))))
     }
 
-    /// What was received and not shown yet.
+    /// The program has closed the descriptor behind our back.
+    pub(super) fn udp_lost(&mut self, id: Id) {
+        // Without memory nobody is told, and sending will say it.
+        if self.udp.lost.try_reserve(1).is_ok() {
+            self.udp.lost.push(id);
+        }
+    }
+
+    /// What was received and not shown yet, or a descriptor that was lost.
     pub(super) fn next_datagram(&mut self) -> Option<(Id, S::User, Told)> {
+        while let Some(id) = self.udp.lost.pop() {
+            let told = self.udp_broken(id, Error::BAD_FD);
+            if told.is_some() {
+                return self.udp_told(id, told);
+            }
+        }
         let (id, received) = self.udp.pending.take()?;
         if self.table.get(id).is_none() {
             self.udp.spare = Some(received.into_receiver());
