@@ -162,7 +162,7 @@ fn h10_a_refused_socket_leaves_nothing_behind() {
 
 #[test]
 fn h04_a_socket_that_is_closed_in_its_callback_is_told_no_more() {
-    // mutation: the rest of what was received is shown after the close.
+    // mutation: after the callback the socket is taken to be open.
     let event_loop = Closures::new_loop().unwrap();
     let calls = Rc::new(Cell::new(0));
     let count = calls.clone();

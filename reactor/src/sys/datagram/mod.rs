@@ -3,6 +3,13 @@
 //! Nothing here ever blocks or raises SIGPIPE, whatever flags the descriptor has: an inherited one is shared with others,
 //! and its flags are theirs as well.
 
+#[cfg(all(any(target_os = "linux", target_os = "android"), not(feature = "portable-wait")))]
+#[path = "many.rs"]
+mod calls;
+#[cfg(not(all(any(target_os = "linux", target_os = "android"), not(feature = "portable-wait"))))]
+#[path = "one.rs"]
+mod calls;
+
 use super::Fd;
 use super::socket::{RawAddress, check};
 use super::socket_options::take_error as take_plain_error;
@@ -443,67 +450,4 @@ pub fn disconnect(fd: &impl AsRawFd) -> Result<()> {
 pub fn connect(fd: &impl AsRawFd, to: &RawAddress) -> Result<()> {
     // SAFETY: the address lives through the call.
     check(unsafe { libc::connect(fd.as_raw_fd(), to.as_ptr(), to.length()) }).map(drop)
-}
-
-/// Many datagrams a call.
-#[cfg(all(any(target_os = "linux", target_os = "android"), not(feature = "portable-wait")))]
-mod calls {
-    use super::*;
-
-    const _: () = assert!(size_of::<Message>() == size_of::<libc::mmsghdr>());
-
-    /// Receives into messages that are laid out; how many.
-    pub(super) fn receive(fd: Fd, messages: &mut [Message]) -> Result<usize> {
-        let (first, count) = (messages.as_mut_ptr().cast(), messages.len() as libc::c_uint);
-        // SAFETY: as many messages as it says, of the system's layout; what they point to lives through the call.
-        let received = unsafe { libc::recvmmsg(fd, first, count, libc::MSG_DONTWAIT as _, null_mut()) };
-        check(received).map(|received| received as usize)
-    }
-
-    /// Sends messages that are laid out; how many.
-    pub(super) fn send(fd: Fd, messages: &mut [Message]) -> Result<usize> {
-        let (first, count) = (messages.as_mut_ptr().cast(), messages.len() as libc::c_uint);
-        let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-        // SAFETY: as above; the system only reads what they point to.
-        let sent = unsafe { libc::sendmmsg(fd, first, count, flags as _) };
-        check(sent).map(|sent| sent as usize)
-    }
-}
-
-/// One datagram a call.
-#[cfg(not(all(any(target_os = "linux", target_os = "android"), not(feature = "portable-wait"))))]
-mod calls {
-    use super::*;
-    use crate::sys::errno;
-
-    /// Receives into messages that are laid out; how many.
-    pub(super) fn receive(fd: Fd, messages: &mut [Message]) -> Result<usize> {
-        for (index, message) in messages.iter_mut().enumerate() {
-            // SAFETY: the header and what it points to live through the call.
-            let length = unsafe { libc::recvmsg(fd, &mut message.header, libc::MSG_DONTWAIT) };
-            match libc::c_uint::try_from(length) {
-                Ok(length) => message.length = length,
-                // What has gone wrong will be seen by the next call.
-                Err(_) if index > 0 => return Ok(index),
-                Err(_) => return Err(Error::os(errno())),
-            }
-        }
-        Ok(messages.len())
-    }
-
-    #[cfg(any(target_os = "macos", target_os = "ios"))]
-    const FLAGS: c_int = libc::MSG_DONTWAIT;
-    #[cfg(not(any(target_os = "macos", target_os = "ios")))]
-    const FLAGS: c_int = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-
-    /// Sends messages that are laid out; how many.
-    pub(super) fn send(fd: Fd, messages: &mut [Message]) -> Result<usize> {
-        for (index, message) in messages.iter().enumerate() {
-            // SAFETY: the header and what it points to live through the call; the system only reads.
-            if unsafe { libc::sendmsg(fd, &message.header, FLAGS) } < 0 {
-                return if index > 0 { Ok(index) } else { Err(Error::os(errno())) };
-            }
-        }
-        Ok(messages.len())
-    }
 }
