@@ -47,12 +47,26 @@ mod header {
         ("hooks.rs", "Hooks of the turn"),
         ("work.rs", "Work on other threads"),
         ("address.rs", "Addresses"),
+        ("conn/options.rs", "Connections: how they behave"),
+        ("conn/open.rs", "Connections"),
+        ("conn/write.rs", "Connections: writing"),
+        ("conn/flow.rs", "Connections: reading, pausing, ending"),
+        ("conn/settings.rs", "Connections: settings and counters"),
+        ("listener.rs", "Listeners"),
+        ("rate.rs", "Rate limits"),
+        ("group.rs", "Groups of loops"),
         ("udp.rs", "Datagrams"),
         ("udp/send.rs", "Sending datagrams"),
         ("udp/settings.rs", "Settings of sockets for datagrams"),
         ("batch.rs", "Batches: events as records"),
         ("poller.rs", "The poller"),
         ("poller/once.rs", "Waiting once"),
+        ("resolve.rs", "Looking up names"),
+        ("file.rs", "Files"),
+        ("file/operations.rs", "Operations on open files"),
+        ("file/path.rs", "Operations on names of files"),
+        ("process.rs", "Processes"),
+        ("watch.rs", "Watching files"),
     ];
 
     const HEADER: &str = "include/tidegate.h";
@@ -96,14 +110,17 @@ mod header {
     fn chapter(file: &str) -> String {
         let config = cbindgen::Config::from_file("cbindgen.toml").expect("cbindgen.toml is valid");
         let mut builder = cbindgen::Builder::new().with_config(config).with_src(Path::new("src").join(file));
-        if file == "types.rs" {
-            // Nothing in this chapter uses them, and they would be left out.
-            for name in ["tg_fd", "tg_handle", "tg_loop", "tg_poller", "tg_release_cb"] {
-                builder = builder.include_item(name);
+        // No function of these chapters uses them, and they would be left out.
+        let unused: &[&str] = match file {
+            "types.rs" => {
+                &["tg_fd", "tg_handle", "tg_loop", "tg_poller", "tg_group", "tg_release_cb", "tg_buffer", "tg_free_cb"]
             }
-        }
-        if file == "udp.rs" {
-            builder = builder.include_item("tg_datagram_header");
+            "conn/options.rs" => &["tg_conn_options"],
+            "udp.rs" => &["tg_datagram_header"],
+            _ => &[],
+        };
+        for name in unused {
+            builder = builder.include_item(*name);
         }
         let bindings = builder.generate().unwrap_or_else(|error| panic!("the header of src/{file}: {error}"));
         let mut text = Vec::new();

@@ -33,8 +33,9 @@ pub struct tg_address {
     pub path: [c_char; 108],
 }
 
-// SAFETY: repr(C), integers only, each where the one before ends.
+// SAFETY: repr(C), and its members fill it.
 unsafe impl convert::Plain for tg_address {}
+const _: () = assert!(size_of::<tg_address>() == 4 + 2 + 2 + 4 + 16 + 108);
 
 impl tg_address {
     /// As C has it.

@@ -26,6 +26,50 @@ pub const TG_RECORD_FAILED: u32 = 8;
 
 /// Record: work is over. `bits`: the status as an int (0, TG_ECANCELED, TG_EFORKED); `value`: the result. The handle closes.
 pub const TG_RECORD_DONE: u32 = 9;
+/// Record: a file was opened, or an operation on files is over. `bits`, as an int, below 0: the status; `value`: bytes that
+/// were written or copied before the error. Else, for tg_file_read, `bits`: how many bytes, `value`: where they begin in
+/// the batch's `data`. tg_file_stat and tg_path_stat: `value`: where the tg_file_info begins. tg_path_list: `bits`: how many
+/// entries, `value`: where they begin: of each its type and its name's length (two uint32_t), its name, and one to
+/// eight zeroes up to a multiple of eight bytes. tg_file_open: `value`: the descriptor. The others: `bits`: 0, `value`: how
+/// many bytes. The handle closes, except that of a file that was opened.
+pub const TG_RECORD_FILE: u32 = 11;
+
+/// Record: a listener has accepted a connection. `value`: its handle; `bits`: where in `data` its address is, a tg_address.
+pub const TG_RECORD_ACCEPT: u32 = 16;
+/// Record: a listener could not accept. `value`: why (see tg_listener_error_cb).
+pub const TG_RECORD_LISTENER_ERROR: u32 = 17;
+/// Record: a connection is open.
+pub const TG_RECORD_CONN_OPEN: u32 = 18;
+/// Record: a connection has received bytes, or a frame. `bits`: how many; `value`: where in `data` they begin.
+pub const TG_RECORD_CONN_DATA: u32 = 19;
+/// Record: a connection with TG_CONN_PULL has something to read.
+pub const TG_RECORD_CONN_READABLE: u32 = 20;
+/// Record: the peer of a connection has ended its direction.
+pub const TG_RECORD_CONN_EOF: u32 = 21;
+/// Record: what waits in a connection is down to the low watermark.
+pub const TG_RECORD_CONN_DRAIN: u32 = 22;
+/// Record: a time of a connection is over. `bits`: TG_TIMEOUT_…
+pub const TG_RECORD_CONN_TIMEOUT: u32 = 23;
+/// Record: a tg_conn_mark was reached. `value`: its token; `bits`: the status as an int.
+pub const TG_RECORD_CONN_WRITTEN: u32 = 24;
+/// Record: a connection is over. `value`: the reason. The handle closes.
+pub const TG_RECORD_CONN_CLOSE: u32 = 25;
+
+/// Record: the peer of a connection with TG_CONN_DESCRIPTORS has passed descriptors. `bits`: how many; `value`: where in
+/// `data` they are, tg_fd by tg_fd.
+pub const TG_RECORD_CONN_DESCRIPTORS: u32 = 26;
+/// Record: a look-up is over. `bits`, as an int: how many things were found, or a negative status (see tg_resolve_cb); `value`: where
+/// they begin in `data` of the batch: the addresses, one tg_address after the other; or for tg_resolve_name_open two strings,
+/// the host's name and behind its zero byte the service's. The handle closes.
+pub const TG_RECORD_RESOLVED: u32 = 10;
+
+/// Record: a process has ended. `bits`: the status as an int (see tg_process_cb); `value`: what it returned, or minus the
+/// number of the signal that has killed it, or 0 when the status is not 0. The handle closes.
+pub const TG_RECORD_EXIT: u32 = 14;
+
+/// Record: something that is watched has changed. `bits`: TG_CHANGE_…; `value`: where in `data` these stand one behind another:
+/// the cookie (a uint32_t), the status (an int32_t), the name and a zero byte.
+pub const TG_RECORD_CHANGE: u32 = 15;
 
 /// Record: a datagram. `value`: where in the batch's data a tg_datagram_header begins; the datagram's bytes follow it. `bits`:
 /// the header's flags.

@@ -1,16 +1,25 @@
 //! The sink of C callbacks.
 
+use crate::address::tg_address;
 use crate::asyncs::{tg_async_cb, tg_post_cb};
+use crate::conn::options::{ConnCallbacks, tg_conn_cb, which};
 use crate::event_loop::tg_slow_cb;
+use crate::file::results::{self, Owned};
+use crate::file::tg_file_cb;
 use crate::hooks::tg_hook_cb;
 use crate::inject;
 use crate::io::tg_io_cb;
+use crate::listener::ListenerCallbacks;
+use crate::process::tg_process_cb;
+use crate::resolve::{self, tg_resolve_cb, tg_resolve_name_cb};
 use crate::signal::tg_signal_cb;
 use crate::timer::tg_timer_cb;
 use crate::types::tg_release_cb;
 use crate::udp::{self, UdpCallbacks};
+use crate::watch::{tg_change, tg_watch_cb};
 use crate::work::tg_work_cb;
 use std::ffi::{c_int, c_void};
+use std::ptr::null;
 use std::rc::Rc;
 use tidegate_reactor::{Event, EventLoop, Id, Outcome, Sink};
 
@@ -26,7 +35,17 @@ pub(crate) enum Callback {
     Async(tg_async_cb),
     Hook(tg_hook_cb),
     Work(tg_work_cb),
+    Listener(Rc<ListenerCallbacks>),
+    Conn(Rc<ConnCallbacks>),
+    /// Nothing is ever told.
+    None,
     Slow(tg_slow_cb),
+    Resolve(tg_resolve_cb),
+    ResolveName(tg_resolve_name_cb),
+    File(tg_file_cb),
+    FileOwned(*const Owned),
+    Process(tg_process_cb),
+    Watch(tg_watch_cb),
     /// Several, apart from the others, because an entry is to fit into a cache line.
     Udp(Rc<UdpCallbacks>),
 }
@@ -63,17 +82,102 @@ fn give_back(release: tg_release_cb, user: *mut c_void) {
     }
 }
 
-/// How a job has ended in the terms of C, for both kinds of loop.
+/// How a job has ended in the terms of C, for both kinds of loop: the result of work, or how many things were found.
 pub(crate) fn status_and_value(outcome: &Outcome) -> (c_int, i64) {
     match outcome {
         Outcome::Failed(error) => (error.code(), 0),
         Outcome::Work(result) => (0, *result),
+        Outcome::Addresses(Ok(all)) => (0, all.len() as i64),
+        Outcome::Names(Ok(_)) => (0, 2),
+        // These have an event of their own.
+        Outcome::Opened(_) | Outcome::File(_) => (0, 0),
+        Outcome::Addresses(Err(error)) | Outcome::Names(Err(error)) => (error.code(), 0),
+    }
+}
+
+/// # Safety
+/// The functions may be called with `data`.
+#[inline]
+unsafe fn deliver_conn(callbacks: &ConnCallbacks, id: u64, data: *mut c_void, event: Event<'_>) {
+    let plain = |callback: tg_conn_cb| {
+        if let Some(call) = callback {
+            // SAFETY: the caller's promise.
+            unsafe { call(id, data) };
+        }
+    };
+    match event {
+        Event::Data(bytes) => {
+            if let Some(call) = callbacks.on_data {
+                // SAFETY: the caller's promise; the bytes live through the call.
+                unsafe { call(id, data, bytes.as_ptr().cast(), bytes.len()) };
+            }
+        }
+        Event::Opened => plain(callbacks.on_open),
+        Event::Readable => plain(callbacks.on_readable),
+        Event::Eof => plain(callbacks.on_eof),
+        Event::Drained => plain(callbacks.on_drain),
+        Event::Written { token, status } => {
+            if let Some(call) = callbacks.on_written {
+                // SAFETY: the caller's promise.
+                unsafe { call(id, data, token, status) };
+            }
+        }
+        Event::TimedOut(timeout) => {
+            if let Some(call) = callbacks.on_timeout {
+                // SAFETY: the caller's promise.
+                unsafe { call(id, data, which(timeout)) };
+            }
+        }
+        Event::Passed(descriptors) => {
+            if let Some(call) = callbacks.on_descriptors {
+                // SAFETY: the caller's promise; the numbers live through the call.
+                unsafe { call(id, data, descriptors.as_ptr(), descriptors.len()) };
+            }
+        }
+        Event::ConnOver { reason } => {
+            if let Some(call) = callbacks.on_close {
+                // SAFETY: the caller's promise.
+                unsafe { call(id, data, reason) };
+            }
+        }
+        _ => {}
+    }
+}
+
+/// # Safety
+/// The functions may be called with `data`.
+unsafe fn deliver_listener(callbacks: &ListenerCallbacks, id: u64, data: *mut c_void, event: Event<'_>) {
+    match event {
+        Event::Accepted { conn, peer } => {
+            if let Some(call) = callbacks.on_accept {
+                let peer = tg_address::from_engine(peer);
+                // SAFETY: the caller's promise; the address lives through the call.
+                unsafe { call(id, data, conn.raw(), &raw const peer) };
+            }
+        }
+        Event::ListenerError { status } => {
+            if let Some(call) = callbacks.on_error {
+                // SAFETY: the caller's promise.
+                unsafe { call(id, data, status) };
+            }
+        }
+        _ => {}
     }
 }
 
 impl Sink for Callbacks {
     type User = User;
     type Post = Post;
+
+    fn accepted_user(listener: &User) -> User {
+        match &listener.callback {
+            Callback::Listener(callbacks) => {
+                User { callback: Callback::Conn(callbacks.conn.clone()), user: callbacks.conn_user, release: None }
+            }
+            // Not reached: only listeners accept.
+            _ => User { release: None, ..listener.clone() },
+        }
+    }
 
     fn deliver(&self, _event_loop: &EventLoop<Self>, id: Id, user: &User, event: Event<'_>) {
         inject::panic_if_asked("dispatch");
@@ -90,6 +194,33 @@ impl Sink for Callbacks {
                     let (status, result) = status_and_value(outcome);
                     call(id, data, status, result);
                 }
+                (Callback::Conn(callbacks), event) => deliver_conn(callbacks, id, data, event),
+                (Callback::Listener(callbacks), event) => deliver_listener(callbacks, id, data, event),
+                (Callback::Resolve(Some(call)), Event::Done(outcome)) => match resolve::addresses(outcome) {
+                    Ok(all) => call(id, data, 0, all.as_ptr(), all.len()),
+                    Err(status) => call(id, data, status, null(), 0),
+                },
+                (Callback::ResolveName(Some(call)), Event::Done(outcome)) => match outcome {
+                    Outcome::Names(Ok(names)) => call(id, data, 0, names.host.as_ptr(), names.service.as_ptr()),
+                    failed => call(id, data, status_and_value(failed).0, null(), null()),
+                },
+                (Callback::File(Some(call)), Event::Done(outcome)) => {
+                    results::tell(outcome, null(), |result| call(id, data, result));
+                }
+                (Callback::FileOwned(owned), Event::Done(outcome)) => {
+                    // It lives until the handle is released.
+                    let owned = &**owned;
+                    if let Some(call) = owned.callback {
+                        results::tell(outcome, owned.shown(outcome), |result| call(id, data, result));
+                    }
+                }
+                (Callback::Process(Some(call)), Event::Exit { status, code, signal }) => {
+                    call(id, data, status, code, signal);
+                }
+                (Callback::Watch(Some(call)), Event::Change { status, changes, cookie, name }) => {
+                    let change = tg_change { size: size_of::<tg_change>(), changes, cookie, name: name.as_ptr() };
+                    call(id, data, status, &change);
+                }
                 (Callback::Udp(calls), event) => udp::deliver(calls, id, data, event),
                 _ => {}
             }
@@ -104,7 +235,12 @@ impl Sink for Callbacks {
         }
     }
 
-    fn released(&self, _id: Id, user: User) {
+    fn released(&self, id: Id, user: User) {
+        // Without an id it is a user that was replaced, and the handle still has the memory.
+        if let (Callback::FileOwned(owned), true) = (user.callback, id != Id::NONE) {
+            // SAFETY: made by Box::into_raw when the handle was opened, and a handle is released once.
+            unsafe { Box::from_raw(owned.cast_mut()) }.give_back(user.user);
+        }
         give_back(user.release, user.user);
     }
 

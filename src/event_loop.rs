@@ -136,7 +136,7 @@ impl<A, B> Both<A, B> for (Result<A>, Result<B>) {
     }
 }
 
-fn make(options: tg_loop_options) -> Result<Either> {
+pub(crate) fn make(options: tg_loop_options) -> Result<Either> {
     const MOST: u32 = 65_536;
     const USUAL: u32 = 1024;
     const DATA: std::ops::RangeInclusive<u32> = 1 << 17..=1 << 30;
@@ -182,7 +182,7 @@ pub extern "C" fn tg_loop_free(loop_: tg_loop) -> c_int {
     guard!(tg_loop_free(loop_), free(loop_))
 }
 
-fn free(loop_: tg_loop) -> Result<usize> {
+pub(crate) fn free(loop_: tg_loop) -> Result<usize> {
     match registry::remove_loop(loop_)? {
         Removed::Now(mut removed) => {
             let open = match &mut removed.either {

@@ -25,6 +25,24 @@ pub const TG_KIND_IDLE: u32 = 7;
 
 /// Kind of handle: work on another thread.
 pub const TG_KIND_WORK: u32 = 8;
+/// Kind of handle: accepts connections.
+pub const TG_KIND_LISTENER: u32 = 15;
+/// Kind of handle: a connected stream.
+pub const TG_KIND_CONN: u32 = 16;
+/// Kind of handle: a rate limit.
+pub const TG_KIND_RATE: u32 = 17;
+
+/// Kind of handle: a look-up of names.
+pub const TG_KIND_RESOLVE: u32 = 9;
+/// Kind of handle: a file.
+pub const TG_KIND_FILE: u32 = 10;
+/// Kind of handle: an operation on files.
+pub const TG_KIND_FILE_OP: u32 = 11;
+
+/// Kind of handle: a process.
+pub const TG_KIND_PROCESS: u32 = 13;
+/// Kind of handle: watches files.
+pub const TG_KIND_WATCH: u32 = 14;
 
 /// Kind of handle: a socket for datagrams.
 pub const TG_KIND_UDP: u32 = 12;
@@ -46,7 +64,8 @@ pub struct tg_handle_info {
     pub kind: u32,
     /// TG_INFO_…
     pub flags: u32,
-    /// The descriptor, the signal's number, or the timer's deadline on its clock in nanoseconds (-1: stopped); else 0.
+    /// The descriptor (-1: a file that is not open yet), the signal's number, the timer's deadline on its clock in nanoseconds
+    /// (-1: stopped), the process's number, how many directories are watched; else 0.
     pub value: i64,
     /// What an I/O watcher waits for; else 0.
     pub interest: u32,
@@ -61,7 +80,7 @@ unsafe impl Sized_ for tg_handle_info {
 }
 
 /// Closes a handle of any kind. Its id is dead when this returns, no further callback of it comes, and its descriptor, if
-/// it has one, has left the poller (it stays open: it is the caller's). Its `user` is released at the end of the turn, or
+/// it has one, has left the poller (it stays open if it is the caller's). Its `user` is released at the end of the turn, or
 /// of the next one when none is going on.
 ///
 /// Thread: the loop's.
@@ -253,6 +272,14 @@ fn kind(kind: Kind) -> u32 {
         Kind::Async => TG_KIND_ASYNC,
         Kind::Hook(kind) => hook_kind(kind),
         Kind::Job(JobKind::Work) => TG_KIND_WORK,
+        Kind::Listener => TG_KIND_LISTENER,
+        Kind::Conn => TG_KIND_CONN,
+        Kind::Rate => TG_KIND_RATE,
+        Kind::Job(JobKind::Resolve) => TG_KIND_RESOLVE,
+        Kind::Job(JobKind::File) => TG_KIND_FILE_OP,
+        Kind::File => TG_KIND_FILE,
+        Kind::Process => TG_KIND_PROCESS,
+        Kind::Watch => TG_KIND_WATCH,
         Kind::Udp => TG_KIND_UDP,
     }
 }
@@ -274,11 +301,18 @@ pub(crate) fn no_functions() -> Error {
 /// # Errors
 /// [`Error::INVALID`] for unknown flags, for no callback on a loop of callbacks, and for functions on a batch loop.
 macro_rules! open_with {
-    ($loop:expr, $options:expr, $kind:ident, $known_flags:expr, |$event_loop:ident, $user:ident, $referenced:ident| $open:expr) => {{
+    ($loop:expr, $($rest:tt)+) => {
+        open_in!($crate::registry::find_loop($loop)?, $($rest)+)
+    };
+}
+
+/// The same in a loop that was found already.
+macro_rules! open_in {
+    ($found:expr, $options:expr, $kind:ident, $known_flags:expr, |$event_loop:ident, $user:ident, $referenced:ident| $open:expr) => {{
         let options = $options;
         $crate::handle::check_flags(options.flags, $known_flags)?;
         let $referenced = options.flags & $crate::types::TG_UNREF == 0;
-        match &$crate::registry::find_loop($loop)?.either {
+        match &$found.either {
             $crate::registry::Either::Callbacks($event_loop) => {
                 if options.callback.is_none() {
                     return Err(tidegate_reactor::Error::invalid("the options have no callback"));

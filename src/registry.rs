@@ -49,6 +49,8 @@ struct Entry {
     poisoned: AtomicBool,
     is_batch: AtomicBool,
     pointer: AtomicPtr<Loop>,
+    /// The generation of the group; 0: there is none.
+    group_generation: AtomicU32,
     /// The generation of the poller; 0: there is none. Read without the lock, which a forked child may find shut.
     poller_generation: AtomicU32,
     poller_epoch: AtomicU64,
@@ -91,6 +93,7 @@ static ENTRIES: [Entry; TAGS] = [const {
         poisoned: AtomicBool::new(false),
         is_batch: AtomicBool::new(false),
         pointer: AtomicPtr::new(null_mut()),
+        group_generation: AtomicU32::new(0),
         poller_generation: AtomicU32::new(0),
         poller_epoch: AtomicU64::new(0),
         poller: Lock::new(None),
@@ -151,7 +154,7 @@ pub(crate) fn find_loop(raw: u64) -> Result<&'static Loop> {
         return Err(not_a_loop(id, entry));
     }
     if entry.generation.load(Ordering::Acquire) != id.generation() {
-        return Err(if is_poller(id) { Error::KIND } else { Error::STALE });
+        return Err(if is_poller(id) || is_group(id) { Error::KIND } else { Error::STALE });
     }
     entry.get()
 }
@@ -176,7 +179,7 @@ fn not_a_loop(id: Id, entry: &'static Entry) -> Error {
 pub(crate) fn find_handle(raw: u64) -> Result<(&'static Loop, Id)> {
     let id = Id::from_raw(raw);
     let entry = entry_of(id)?;
-    if id.index() == OWNER_INDEX && is_poller(id) {
+    if id.index() == OWNER_INDEX && (is_poller(id) || is_group(id)) {
         return Err(Error::KIND);
     }
     Ok((entry.get()?, id))
@@ -211,7 +214,7 @@ pub(crate) fn check_from_any_thread(raw: u64) -> Result<()> {
     if entry.generation.load(Ordering::Acquire) == id.generation() {
         return if entry.poisoned.load(Ordering::Relaxed) { Err(Error::PANIC) } else { Ok(()) };
     }
-    if is_poller(id) { Err(Error::KIND) } else { Ok(()) }
+    if is_poller(id) || is_group(id) { Err(Error::KIND) } else { Ok(()) }
 }
 
 /// Makes the loop that an id belongs to refuse further work.
@@ -371,6 +374,26 @@ fn is_poller(id: Id) -> bool {
     live != 0 && id == Id::new(id.tag(), live, OWNER_INDEX)
 }
 
+fn is_group(id: Id) -> bool {
+    let live = ENTRIES[id.tag() as usize].group_generation.load(Ordering::Acquire);
+    live != 0 && id == Id::new(id.tag(), live, OWNER_INDEX)
+}
+
+/// From now on the id is that of a group; with 0 it is none any more.
+pub(crate) fn set_group(id: Id, generation: u32) {
+    ENTRIES[id.tag() as usize].group_generation.store(generation, Ordering::Release);
+}
+
+/// Why an id is not that of a group.
+pub(crate) fn not_a_group(raw: u64) -> Error {
+    let id = Id::from_raw(raw);
+    match entry_of(id) {
+        Ok(_) if id.index() == OWNER_INDEX && is_poller(id) => Error::KIND,
+        Ok(entry) => not_a_poller(id, entry),
+        Err(error) => error,
+    }
+}
+
 /// Puts a new poller under its id.
 pub(crate) fn add_poller(id: Id, waiter: Arc<Waiter>) {
     let entry = &ENTRIES[id.tag() as usize];
@@ -403,7 +426,7 @@ pub(crate) fn find_poller(raw: u64) -> Result<Arc<Waiter>> {
 fn not_a_poller(id: Id, entry: &'static Entry) -> Error {
     if id.index() == OWNER_INDEX {
         let live = entry.generation.load(Ordering::Acquire) == id.generation();
-        return if live { Error::KIND } else { Error::STALE };
+        return if live || is_group(id) { Error::KIND } else { Error::STALE };
     }
     let open = entry.get().and_then(|found| on_loop!(found, event_loop => event_loop.is_open(id)));
     if open == Ok(true) { Error::KIND } else { Error::STALE }

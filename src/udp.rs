@@ -266,13 +266,13 @@ pub(crate) fn datagram_record(batch: &Batch, received: &Received) -> (u32, u32, 
         segment_size: datagram.segment_size,
         length: datagram.data.len() as u64,
     };
-    let value = batch.carry(&[convert::bytes_of(&header), datagram.data]);
+    let value = batch.carry(&[convert::bytes_of(&[header]), datagram.data]);
     (batch::TG_RECORD_DATAGRAM, header.flags, value)
 }
 
 /// Kind, bits and value of the record of an error.
 pub(crate) fn error_record(batch: &Batch, status: c_int, peer: Option<&Address>) -> (u32, u32, i64) {
-    let value = peer.map_or(-1, |peer| batch.carry(&[convert::bytes_of(&tg_address::from_engine(peer))]));
+    let value = peer.map_or(-1, |peer| batch.carry(&[convert::bytes_of(&[tg_address::from_engine(peer)])]));
     (batch::TG_RECORD_UDP_ERROR, status as u32, value)
 }
 

@@ -70,7 +70,7 @@ fn engine(to: Option<tg_address>) -> Result<Option<Address>> {
 pub unsafe extern "C" fn tg_udp_send_many(udp: tg_handle, all: *const tg_outgoing, count: usize) -> c_int {
     guard!(tg_udp_send_many(udp, all, count), {
         // SAFETY: the caller's promise.
-        let all = unsafe { convert::values(all, count) };
+        let all = unsafe { convert::slice(all, count) };
         (|| {
             let (found, id) = find_handle(udp)?;
             let all = all?;

@@ -16,10 +16,11 @@ enum call_trait {
 
 typedef struct scene {
     tg_loop loop, batch;
-    tg_handle io, timer, signal, async, hook, udp;
+    tg_handle io, timer, signal, async, hook, file, process, udp;
     tg_poller poller;
-    int ends[2];
+    int ends[2], fds;
     tg_address name; /* of the udp handle, which is connected to itself */
+    char room[16]; /* lent to operations on files */
     counter user; /* of everything that is opened in it */
 } scene;
 
@@ -28,6 +29,31 @@ typedef struct call {
     int traits;
     int (*make)(scene *);
 } call;
+
+static void on_exit_ignored(tg_handle self, void *user, int status, int exit_code, int signum)
+{
+    (void)self, (void)user, (void)status, (void)exit_code, (void)signum;
+}
+
+static inline void on_change_ignored(tg_handle self, void *user, int status, const tg_change *change)
+{
+    (void)self, (void)user, (void)status, (void)change;
+}
+
+/* cat, until its input is closed. */
+static inline tg_handle open_cat(tg_loop loop)
+{
+    const tg_stdio stdio = { TG_STDIO_PIPE_IN, -1 };
+    tg_process_options options = TG_PROCESS_OPTIONS_INIT;
+    tg_handle process = 0;
+    options.callback = on_exit_ignored;
+    options.file = "cat";
+    options.stdio = &stdio;
+    options.stdio_count = 1;
+    options.flags = TG_UNREF | TG_PROCESS_KILL_ON_CLOSE;
+    MUST(tg_process_open(loop, &options, &process) == 0);
+    return process;
+}
 
 static inline void scene_on_datagrams(tg_handle self, void *user, const tg_datagram *all, size_t count)
 {
@@ -48,6 +74,7 @@ static inline tg_handle scene_udp(tg_loop loop, tg_address *name)
 static inline void scene_open(scene *it)
 {
     memset(it, 0, sizeof *it);
+    it->fds = harness_open_fds();
     it->loop = new_loop();
     it->batch = new_batch_loop(8, 8);
     make_pair(it->ends);
@@ -56,6 +83,8 @@ static inline void scene_open(scene *it)
     it->signal = open_signal(it->loop, SIGUSR2, on_signal, &it->user);
     it->async = open_async(it->loop, on_plain, &it->user);
     it->hook = open_hook(it->loop, TG_KIND_CHECK, on_plain, &it->user);
+    MUST(tg_file_adopt(it->loop, open("/dev/null", O_RDWR | O_CLOEXEC), NULL, &it->file) == 0);
+    it->process = open_cat(it->loop);
     it->udp = scene_udp(it->loop, &it->name);
     MUST(tg_poller_new(NULL, &it->poller) == 0);
     MUST(tg_poller_add(it->poller, it->ends[0], TG_READ, TG_LEVEL, 1) == 0);
@@ -67,6 +96,8 @@ static inline void scene_close(scene *it)
     if (it->batch != 0) CHECK(tg_loop_free(it->batch) >= 0);
     if (it->poller != 0) CHECK(tg_poller_free(it->poller) >= 0);
     close_both(it->ends);
+    /* Its program is dead, and a thread of the library's reaps it. */
+    while (harness_open_fds() > it->fds) sched_yield();
 }
 
 #define CALL(name, ...) \
@@ -201,6 +232,60 @@ CALL(tg_version_number, return tg_version_number() != 1;)
 CALL(tg_backend_name, return tg_backend_name() != NULL;)
 CALL(tg_now_ns, return tg_now_ns() >= 0;)
 
+static inline void no_file_result(tg_handle self, void *user, const tg_file_result *result)
+{
+    (void)self;
+    (void)user;
+    (void)result;
+}
+
+#define FILE_CALL(name, arguments) \
+    OPEN_CALL(name, tg_file_options, TG_FILE_OPTIONS_INIT, no_file_result, arguments)
+
+FILE_CALL(tg_file_open, (it->loop, "/dev/null", TG_FILE_READ, 0, &options, &out))
+FILE_CALL(tg_file_read, (it->file, 0, 1, &options, &out))
+FILE_CALL(tg_file_read_into, (it->file, 0, it->room, sizeof it->room, NULL, &options, &out))
+FILE_CALL(tg_file_write, (it->file, 0, "x", 1, &options, &out))
+FILE_CALL(tg_file_write_owned, (it->file, 0, it->room, sizeof it->room, NULL, &options, &out))
+FILE_CALL(tg_file_writev, (it->file, 0, NULL, 0, &options, &out))
+FILE_CALL(tg_file_sync, (it->file, 0, &options, &out))
+FILE_CALL(tg_file_stat, (it->file, &options, &out))
+FILE_CALL(tg_file_truncate, (it->file, 0, &options, &out))
+FILE_CALL(tg_file_copy, (it->file, it->file, 0, 0, 0, &options, &out))
+FILE_CALL(tg_path_stat, (it->loop, "/nowhere/a", 0, &options, &out))
+FILE_CALL(tg_path_rename, (it->loop, "/nowhere/a", "/nowhere/b", &options, &out))
+FILE_CALL(tg_path_unlink, (it->loop, "/nowhere/a", &options, &out))
+FILE_CALL(tg_path_mkdir, (it->loop, "/nowhere/a", 0700, &options, &out))
+FILE_CALL(tg_path_rmdir, (it->loop, "/nowhere/a", &options, &out))
+FILE_CALL(tg_path_list, (it->loop, "/nowhere/a", &options, &out))
+FILE_CALL(tg_path_copy, (it->loop, "/nowhere/a", "/nowhere/b", 0, &options, &out))
+CALL(tg_file_adopt, tg_handle out = 7; int fd = dup(it->ends[0]);
+     int code = tg_file_adopt(it->loop, fd, NULL, &out);
+     if (code < 0) { CHECK_EQ(out, 7); close(fd); } return code;)
+CALL(tg_file_get_fd, tg_fd out; return tg_file_get_fd(it->file, &out);)
+/* A program that needs no wish to end, and a file system that is always there. */
+static inline int call_process(scene *it, tg_loop loop)
+{
+    tg_process_options options = TG_PROCESS_OPTIONS_INIT;
+    tg_handle out = 7;
+    int code;
+    options.callback = on_exit_ignored;
+    options.user = &it->user;
+    options.file = "true";
+    code = tg_process_open(loop, &options, &out);
+    if (code < 0) CHECK_EQ(out, 7);
+    return code;
+}
+CALL(tg_process_open, return call_process(it, it->loop);)
+OPEN_CALL(tg_process_watch, tg_process_watch_options, TG_PROCESS_WATCH_OPTIONS_INIT, on_exit_ignored,
+          (it->loop, getpid(), &options, &out))
+OPEN_CALL(tg_watch_open, tg_watch_options, TG_WATCH_OPTIONS_INIT, on_change_ignored,
+          (it->loop, "/", &options, &out))
+CALL(tg_process_kill, return tg_process_kill(it->process, 0);)
+CALL(tg_process_get_pid, int out; return tg_process_get_pid(it->process, &out);)
+CALL(tg_process_take_stdio, tg_fd out; int code = tg_process_take_stdio(it->process, 0, &out);
+     if (code == 0) close(out); return code;)
+
 #define ROW(name, traits) { #name, traits, call_##name }
 
 static const call calls[] = {
@@ -234,6 +319,15 @@ static const call calls[] = {
     ROW(tg_timer_open, ON_LOOP), ROW(tg_timer_restart, ON_LOOP), ROW(tg_timer_start, ON_LOOP),
     ROW(tg_timer_start_at, ON_LOOP), ROW(tg_timer_stop, ON_LOOP),
     ROW(tg_version, ANY_THREAD | NO_CODE), ROW(tg_version_number, ANY_THREAD | NO_CODE),
+    ROW(tg_file_adopt, ON_LOOP), ROW(tg_file_copy, ON_LOOP), ROW(tg_file_get_fd, ON_LOOP),
+    ROW(tg_file_open, ON_LOOP), ROW(tg_file_read, ON_LOOP), ROW(tg_file_read_into, ON_LOOP),
+    ROW(tg_file_stat, ON_LOOP), ROW(tg_file_sync, ON_LOOP), ROW(tg_file_truncate, ON_LOOP),
+    ROW(tg_file_write, ON_LOOP), ROW(tg_file_write_owned, ON_LOOP), ROW(tg_file_writev, ON_LOOP),
+    ROW(tg_path_copy, ON_LOOP), ROW(tg_path_list, ON_LOOP), ROW(tg_path_mkdir, ON_LOOP),
+    ROW(tg_path_rename, ON_LOOP), ROW(tg_path_rmdir, ON_LOOP), ROW(tg_path_stat, ON_LOOP),
+    ROW(tg_path_unlink, ON_LOOP),
+    ROW(tg_process_get_pid, ON_LOOP), ROW(tg_process_kill, ON_LOOP), ROW(tg_process_open, ON_LOOP),
+    ROW(tg_process_take_stdio, ON_LOOP), ROW(tg_process_watch, ON_LOOP), ROW(tg_watch_open, ON_LOOP),
     ROW(tg_udp_adopt, ON_LOOP), ROW(tg_udp_connect, ON_LOOP), ROW(tg_udp_disconnect, ON_LOOP),
     ROW(tg_udp_get_buffers, ON_LOOP), ROW(tg_udp_get_fd, ON_LOOP), ROW(tg_udp_get_local, ON_LOOP),
     ROW(tg_udp_get_peer, ON_LOOP), ROW(tg_udp_get_stats, ON_LOOP), ROW(tg_udp_join, ON_LOOP),

@@ -4,6 +4,8 @@
 #include "misuse.h"
 #include "misuse_open.h"
 #include "misuse_poller.h"
+#include "misuse_files.h"
+#include "misuse_process.h"
 #include "misuse_udp.h"
 #include "symbols.h"
 
@@ -283,6 +285,8 @@ static const row rows[] = {
     ROW(prepare_open), ROW(signal_open), TOTAL(strerror), ROW(timer_get_remaining_ns),
     ROW(timer_open), ROW(timer_restart), ROW(timer_start), ROW(timer_start_at), ROW(timer_stop),
     TOTAL(version), TOTAL(version_number),
+    FILE_ROWS
+    PROCESS_ROWS,
     UDP_ROWS
 };
 #define ROWS (sizeof rows / sizeof rows[0])

@@ -14,7 +14,11 @@ typedef union grown {
     tg_signal_options signal;
     tg_async_options async;
     tg_hook_options hook;
+    tg_file_options file;
     tg_poller_options poller;
+    tg_process_options process;
+    tg_process_watch_options process_watch;
+    tg_watch_options watch;
     tg_loop_stats loop_stats;
     tg_handle_info info;
     tg_process_stats process_stats;
@@ -86,6 +90,22 @@ static int use_async(grown *it)
     return close_handle(code, out);
 }
 
+static void on_file(tg_handle self, void *user, const tg_file_result *result)
+{
+    (void)self;
+    (void)user;
+    (void)result;
+}
+
+static int use_file(grown *it)
+{
+    tg_handle out = 7;
+    int code;
+    it->file.callback = on_file;
+    code = tg_path_stat(loop, "/", 0, &it->file, &out);
+    return close_handle(code, out);
+}
+
 static void on_datagrams(tg_handle self, void *user, const tg_datagram *all, size_t count)
 {
     (void)self, (void)user, (void)all, (void)count;
@@ -113,10 +133,51 @@ USE_HOOK(prepare)
 USE_HOOK(check)
 USE_HOOK(idle)
 
+static void never_ends(tg_handle self, void *user, int status, int exit_code, int signum)
+{
+    (void)self, (void)user, (void)status, (void)exit_code, (void)signum;
+}
+
+static void never_changes(tg_handle self, void *user, int status, const tg_change *change)
+{
+    (void)self, (void)user, (void)status, (void)change;
+}
+
+/* Starting a program for every size would take long: one that is not there shows as well that the options were taken. */
+static int use_process(grown *it)
+{
+    tg_handle out = 7;
+    int code;
+    it->process.callback = never_ends;
+    it->process.file = "/does/not/exist";
+    code = tg_process_open(loop, &it->process, &out);
+    CHECK_EQ(out, 7);
+    return code == -ENOENT ? 0 : code;
+}
+
+static int use_process_watch(grown *it)
+{
+    tg_handle out = 7;
+    int code;
+    it->process_watch.callback = never_ends;
+    code = tg_process_watch(loop, getpid(), &it->process_watch, &out);
+    return close_handle(code, out);
+}
+
+static int use_watch(grown *it)
+{
+    tg_handle out = 7;
+    int code;
+    it->watch.callback = never_changes;
+    code = tg_watch_open(loop, "/", &it->watch, &out);
+    return close_handle(code, out);
+}
+
 /* Where members end, and so where an older structure can have ended; 0 ends the list. */
 static const size_t ends_loop[] = { 8, 12, 16, 20, 24, 0 };
 static const size_t ends_poller[] = { 8, 12, 16, 0 };
 static const size_t ends_io[] = { 8, 16, 24, 32, 36, 40, 48, 0 };
+static const size_t ends_process[] = { 8, 16, 24, 32, 40, 48, 56, 64, 72, 76, 80, 84, 88, 0 };
 static const size_t ends_others[] = { 8, 16, 24, 32, 36, 40, 0 };
 
 static const size_t ends_udp[] = { 8, 16, 24, 32, 40, 48, 52, 56, 60, 64, 72, 0 };
@@ -140,6 +201,11 @@ static const options_case cases[] = {
     { "tg_hook_options", ends_others, sizeof(tg_hook_options), offsetof(tg_hook_options, user), use_prepare },
     { "tg_hook_options", ends_others, sizeof(tg_hook_options), offsetof(tg_hook_options, user), use_check },
     { "tg_hook_options", ends_others, sizeof(tg_hook_options), offsetof(tg_hook_options, user), use_idle },
+    { "tg_file_options", ends_others, sizeof(tg_file_options), offsetof(tg_file_options, user), use_file },
+    { "tg_process_options", ends_process, sizeof(tg_process_options), offsetof(tg_process_options, argv), use_process },
+    { "tg_process_watch_options", ends_others, sizeof(tg_process_watch_options),
+      offsetof(tg_process_watch_options, user), use_process_watch },
+    { "tg_watch_options", ends_others, sizeof(tg_watch_options), offsetof(tg_watch_options, user), use_watch },
     { "tg_udp_options", ends_udp, sizeof(tg_udp_options), offsetof(tg_udp_options, on_error), use_udp },
 };
 

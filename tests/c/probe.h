@@ -5,12 +5,15 @@
 
 #include "support.h"
 
+#include <sys/stat.h>
+
 typedef struct probe probe;
 struct probe {
     tg_loop loop;
     tg_handle id;
     uint32_t kind;
     int ends[2];              /* of an io probe: a pipe with a byte in it */
+    char place[64];           /* of a watch probe: a directory */
     int fired, released;
     bool closed;              /* set by probe_close */
     int fired_after_close, released_before_close;
@@ -22,7 +25,7 @@ struct probe {
 
 static const uint32_t probe_kinds[] = { TG_KIND_IO,      TG_KIND_TIMER, TG_KIND_SIGNAL,
                                         TG_KIND_ASYNC,   TG_KIND_PREPARE, TG_KIND_CHECK,
-                                        TG_KIND_IDLE,    TG_KIND_UDP };
+                                        TG_KIND_IDLE, TG_KIND_WATCH, TG_KIND_UDP };
 #define PROBE_KINDS (sizeof probe_kinds / sizeof probe_kinds[0])
 
 static inline void probe_fired(probe *it)
@@ -66,6 +69,14 @@ static inline void probe_on_signal(tg_handle self, void *user, int signum, uint6
 static inline void probe_on_plain(tg_handle self, void *user)
 {
     CHECK_EQ(self, ((probe *)user)->id);
+    probe_fired(user);
+}
+
+static inline void probe_on_change(tg_handle self, void *user, int status, const tg_change *change)
+{
+    CHECK_EQ(self, ((probe *)user)->id);
+    CHECK_CODE(status, 0);
+    CHECK_EQ(change->changes, TG_CHANGE_ATTRIBUTES | TG_CHANGE_DIRECTORY);
     probe_fired(user);
 }
 
@@ -143,6 +154,18 @@ static inline int probe_open_hook(probe *it)
     return tg_idle_open(it->loop, &options, &it->id);
 }
 
+static inline int probe_open_watch(probe *it)
+{
+    const char *base = getenv("TMPDIR");
+    tg_watch_options options = TG_WATCH_OPTIONS_INIT;
+    options.callback = probe_on_change;
+    options.user = it;
+    options.release = probe_released;
+    snprintf(it->place, sizeof it->place, "%s/tidegate-XXXXXX", base != NULL ? base : "/tmp");
+    MUST(mkdtemp(it->place) != NULL);
+    return tg_watch_open(it->loop, it->place, &options, &it->id);
+}
+
 static inline void probe_open(probe *it, tg_loop loop, uint32_t kind, void (*action)(probe *))
 {
     int result;
@@ -155,6 +178,7 @@ static inline void probe_open(probe *it, tg_loop loop, uint32_t kind, void (*act
     else if (kind == TG_KIND_TIMER) result = probe_open_timer(it);
     else if (kind == TG_KIND_SIGNAL) result = probe_open_signal(it);
     else if (kind == TG_KIND_ASYNC) result = probe_open_async(it);
+    else if (kind == TG_KIND_WATCH) result = probe_open_watch(it);
     else if (kind == TG_KIND_UDP) result = probe_open_udp(it);
     else result = probe_open_hook(it);
     MUST(result == 0);
@@ -166,6 +190,7 @@ static inline void probe_trigger(probe *it)
 {
     if (it->kind == TG_KIND_SIGNAL) MUST(raise(SIGUSR1) == 0);
     if (it->kind == TG_KIND_ASYNC) MUST(tg_async_send(it->id) == 0);
+    if (it->kind == TG_KIND_WATCH) MUST(chmod(it->place, 0700) == 0);
     if (it->kind == TG_KIND_UDP) probe_send(it);
     if (it->kind == TG_KIND_CHECK) MUST(tg_loop_wake(it->loop) == 0); /* it comes after a wait */
 }
@@ -182,6 +207,8 @@ static inline void probe_end(probe *it)
     if (it->ends[0] >= 0) close(it->ends[0]);
     if (it->ends[1] >= 0) close(it->ends[1]);
     it->ends[0] = it->ends[1] = -1;
+    if (it->place[0] != '\0') MUST(rmdir(it->place) == 0);
+    it->place[0] = '\0';
 }
 
 /* What must hold for every probe when its loop is gone. */
@@ -196,9 +223,9 @@ static inline void probe_check(const probe *it)
 static inline const char *probe_name(uint32_t kind)
 {
     static const char *const names[] = { "?",     "io",      "timer", "signal",
-                                         "async", "prepare", "check", "idle" };
-    if (kind == TG_KIND_UDP) return "udp";
-    return kind < sizeof names / sizeof names[0] ? names[kind] : "?";
+                                         "async", "prepare", "check", "idle",
+                                         [TG_KIND_WATCH] = "watch", [TG_KIND_UDP] = "udp" };
+    return kind < sizeof names / sizeof names[0] && names[kind] != NULL ? names[kind] : "?";
 }
 
 #endif

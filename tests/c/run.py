@@ -137,7 +137,7 @@ def environment(options: argparse.Namespace) -> dict:
     if options.valgrind:
         env["TIDEGATE_TEST_SLOW"] = "1"
     env["RUST_BACKTRACE"] = "0"  # panic.c makes panics by the dozen
-    env["ASAN_OPTIONS"] = "detect_leaks=1:abort_on_error=0"
+    env["ASAN_OPTIONS"] = "detect_leaks=1:abort_on_error=0:allocator_may_return_null=1"
     return env
 
 

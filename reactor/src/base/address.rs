@@ -22,6 +22,13 @@ pub struct UnixName {
     length: u8,
 }
 
+impl Default for UnixName {
+    /// No name.
+    fn default() -> Self {
+        UnixName { bytes: [0; MAX_PATH], length: 0 }
+    }
+}
+
 impl UnixName {
     /// No name.
     pub const NONE: UnixName = UnixName { bytes: [0; MAX_PATH], length: 0 };

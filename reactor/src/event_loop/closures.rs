@@ -60,6 +60,11 @@ impl Sink for Closures {
     type User = Callback;
     type Post = Task;
 
+    /// The same closure, which is told of the listener's events and of those of its connections.
+    fn accepted_user(listener: &Callback) -> Callback {
+        listener.clone()
+    }
+
     fn deliver(&self, event_loop: &Loop, id: Id, user: &Callback, event: Event<'_>) {
         (user.borrow_mut())(event_loop, id, event);
     }

@@ -2,18 +2,27 @@
 
 use super::asyncs::{self, Asyncs};
 use super::clock::Clock;
+use super::conn::{Conn, Conns};
+use super::connect_name::Connecting;
+use super::file::FileSlot;
 use super::jobs::{JobSlot, Jobs, Outcome};
 use super::limits::{MIN_WORK_THREADS, RESOLVE_THREADS};
-use super::owned::OwnedSet;
+use super::listener::Listener;
+use super::process::ProcessSlot;
+use super::rate::Rate;
 use super::stats::Stats;
 use super::turn::Turn;
 use super::udp::{UdpShared, UdpSlot};
+use super::watch::WatchSlot;
 use super::{Event, LoopOptions, Sink};
 use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use crate::base::id::Id;
+use crate::base::out_queue::Buffer;
 use crate::base::table::Table;
 use crate::base::timers::{TimerKey, Timers};
+use crate::event_loop::owned::OwnedSet;
+use crate::io::changes::Change;
 use crate::io::datagram::Received;
 use crate::io::descriptors::Descriptors;
 use crate::sys::clock::WallWatch;
@@ -21,6 +30,7 @@ use crate::sys::poller::{Poller, Waker};
 use crate::sys::port::Claim;
 use crate::sys::{Fd, signal};
 use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
 
 /// Where in the turn a hook is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,9 +63,17 @@ pub(super) enum Slot {
     Async,
     Hook(HookKind),
     Job(JobSlot),
+    Listener(Box<Listener>),
+    Conn(Box<Conn>),
+    Rate(Box<Rate>),
+    Connecting(Box<Connecting>),
+    File(FileSlot),
     Udp(Box<UdpSlot>),
     /// Reserved while its parts are being made.
     Opening,
+    /// Boxed like everything large: an entry is to fit into a cache line.
+    Process(Box<ProcessSlot>),
+    Watch(Box<WatchSlot>),
 }
 
 pub(super) struct IoSlot {
@@ -104,6 +122,27 @@ pub(super) struct SignalSlot {
 pub(super) enum Told {
     Event(Event<'static>),
     Done(Box<Outcome>),
+    /// A listener has a connection, from that address.
+    Accepted(Id, Box<Address>),
+    /// Bytes in the loop's reading buffer.
+    Received {
+        buffer: Vec<u8>,
+        start: usize,
+        end: usize,
+    },
+    /// Bytes of a connection's own, which it gets back.
+    Held {
+        buffer: Vec<u8>,
+        start: usize,
+        end: usize,
+    },
+    /// Descriptors that a peer has passed; they are the program's from then on.
+    Passed(Vec<OwnedFd>),
+    /// A connection is over, and closes after this.
+    Over(i32),
+    /// After it the handle closes.
+    Last(Event<'static>),
+    Change(Box<Change>),
     Datagrams(Received),
     /// The code, and whose datagram has caused it.
     UdpError(Box<(i32, Option<Address>)>),
@@ -113,6 +152,8 @@ pub(super) enum Told {
 pub(super) enum Release<S: Sink> {
     Handle(Id, S::User),
     Post(S::Post),
+    /// A buffer of the program's, and what became of it.
+    Buffer(Box<dyn Buffer>, i32),
 }
 
 /// The slow-callback hook.
@@ -137,6 +178,9 @@ pub(super) struct Core<S: Sink> {
     pub(super) asyncs: &'static Asyncs,
     pub(super) asyncs_open: usize,
     pub(super) owned: OwnedSet,
+    pub(super) conns: Conns,
+    /// What connections read into.
+    pub(super) read_buffer: Vec<u8>,
     pub(super) jobs: Jobs<S::User>,
     pub(super) udp: UdpShared,
     pub(super) deferred: Vec<S::Post>,
@@ -172,6 +216,8 @@ impl<S: Sink> Core<S> {
             asyncs: asyncs::of(tag),
             asyncs_open: 0,
             owned: OwnedSet::default(),
+            conns: Conns::default(),
+            read_buffer: Vec::new(),
             jobs: Jobs::new(claim.id(), work_threads(options.work_threads), RESOLVE_THREADS),
             udp: UdpShared::default(),
             deferred: Vec::new(),
@@ -196,9 +242,14 @@ impl<S: Sink> Core<S> {
     ///
     /// Room for its release is taken now, so that closing can never fail.
     pub(super) fn reserve(&mut self, user: S::User, referenced: bool) -> Result<Id> {
-        let all = self.table.len() + self.jobs.orphans.len() + 1;
-        self.releases.try_reserve(all)?;
+        let room = self.room_for_releases();
+        self.releases.try_reserve(room + 1)?;
         self.table.insert(Entry { user, slot: Slot::Opening, active: false, referenced })
+    }
+
+    /// How many releases may come of what there is.
+    pub(super) fn room_for_releases(&self) -> usize {
+        self.table.len() + self.jobs.orphans.len() + self.conns.buffers
     }
 
     /// Undoes [`Core::reserve`] when a part could not be had; the user stays with the caller.
@@ -264,8 +315,18 @@ impl<S: Sink> Core<S> {
                 self.job_close(id, job, entry.user);
                 return Ok(());
             }
+            Slot::Listener(listener) => self.listener_dispose(id, *listener),
+            Slot::Conn(conn) => self.conn_dispose(id, *conn),
+            Slot::Connecting(connecting) => self.connect_dispose(id, *connecting),
+            Slot::Rate(rate) => self.rate_dispose(*rate),
+            Slot::File(file) => {
+                self.file_close(id, file, entry.user);
+                return Ok(());
+            }
             Slot::Udp(udp) => self.disown(id, udp.owned),
             Slot::Opening => {}
+            Slot::Process(slot) => self.process_close(id, *slot),
+            Slot::Watch(slot) => self.disown(id, slot.owned),
         }
         self.releases.push_back(Release::Handle(id, entry.user));
         Ok(())
@@ -329,6 +390,7 @@ impl<S: Sink> Core<S> {
             || self.turn.has_posts()
             || self.descriptors.has_casualties()
             || self.jobs.has_ended()
+            || !self.conns.listed.is_empty()
             || self.udp.has_lost()
     }
 

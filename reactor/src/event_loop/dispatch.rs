@@ -1,20 +1,52 @@
 //! The only place where user code is called. No borrow of the loop's state is held meanwhile.
 
 use super::core::{Release, Told};
-use super::{Event, EventLoop, Sink};
+use super::{Event, EventLoop, Outcome, Sink};
 use crate::base::id::Id;
-use crate::sys::clock;
+use crate::sys::{Fd, clock};
+use std::os::fd::IntoRawFd;
 
 impl<S: Sink> EventLoop<S> {
     pub(super) fn dispatch(&self, id: Id, user: &S::User, told: Told) {
         let call = |event: Event<'_>| self.watched(id, || self.sink.deliver(self, id, user, event));
         match told {
             Told::Event(event) => call(event),
-            Told::Done(outcome) => {
-                call(Event::Done(&outcome));
+            Told::Received { buffer, start, end } => {
+                call(Event::Data(&buffer[start..end]));
+                // Whatever the callback has done: no user code runs while the loop's state is borrowed.
+                self.core.borrow_mut().read_buffer = buffer;
+            }
+            Told::Held { buffer, start, end } => {
+                call(Event::Data(&buffer[start..end]));
+                self.core.borrow_mut().conn_take_back(id, buffer);
+            }
+            Told::Accepted(conn, peer) => call(Event::Accepted { conn, peer: &peer }),
+            Told::Passed(passed) => {
+                let numbers: Vec<Fd> = passed.into_iter().map(IntoRawFd::into_raw_fd).collect();
+                call(Event::Passed(&numbers));
+            }
+            Told::Over(reason) => {
+                call(Event::ConnOver { reason });
                 // Stale when the callback has closed it.
                 let _ = self.close(id);
             }
+            Told::Done(outcome) => {
+                call(Event::Done(&outcome));
+                if !matches!(*outcome, Outcome::Opened(_)) {
+                    // Stale when the callback has closed it.
+                    let _ = self.close(id);
+                }
+            }
+            Told::Last(event) => {
+                call(event);
+                let _ = self.close(id);
+            }
+            Told::Change(change) => call(Event::Change {
+                status: change.status,
+                changes: change.changes,
+                cookie: change.cookie,
+                name: &change.name,
+            }),
             Told::Datagrams(received) => {
                 call(Event::Datagrams(&received));
                 self.udp_delivered(id, received);
@@ -28,8 +60,8 @@ impl<S: Sink> EventLoop<S> {
         self.watched(Id::NONE, || self.sink.post(self, &mut post));
         let mut core = self.core.borrow_mut();
         // Besides what every open handle may need.
-        let room = core.table.len() + 1;
-        if core.releases.try_reserve(room).is_ok() {
+        let room = core.room_for_releases();
+        if core.releases.try_reserve(room + 1).is_ok() {
             core.releases.push_back(Release::Post(post));
             return;
         }
@@ -41,6 +73,7 @@ impl<S: Sink> EventLoop<S> {
         match release {
             Release::Handle(id, user) => self.sink.released(id, user),
             Release::Post(post) => self.sink.post_released(post),
+            Release::Buffer(buffer, status) => buffer.release(status),
         }
     }
 

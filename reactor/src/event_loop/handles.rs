@@ -21,6 +21,18 @@ pub enum Kind {
     Hook(HookKind),
     /// Something that ends with one event.
     Job(JobKind),
+    /// Accepts connections.
+    Listener,
+    /// A connected stream.
+    Conn,
+    /// A rate limit.
+    Rate,
+    /// An open file, or one that is being opened.
+    File,
+    /// A process.
+    Process,
+    /// Watches files.
+    Watch,
     /// A socket for datagrams.
     Udp,
 }
@@ -34,7 +46,8 @@ pub struct HandleInfo {
     pub active: bool,
     /// It keeps the loop alive while it is active.
     pub referenced: bool,
-    /// The descriptor, the signal's number, or the timer's deadline (-1: stopped); else 0.
+    /// The descriptor (-1: a file that is not open yet), the signal's number, the timer's deadline (-1: stopped), the
+    /// process's number, how many directories are watched; else 0.
     pub value: i64,
     /// What an I/O watcher waits for; else 0.
     pub interest: u32,
@@ -75,8 +88,8 @@ impl<S: Sink> EventLoop<S> {
     pub fn change_user(&self, id: Id, change: impl FnOnce(&S::User) -> S::User) -> Result<()> {
         let mut core = self.core()?;
         core.entry(id)?;
-        let room = core.table.len() + 1;
-        core.releases.try_reserve(room)?;
+        let room = core.room_for_releases();
+        core.releases.try_reserve(room + 1)?;
         let entry = core.entry(id)?;
         let fresh = change(&entry.user);
         let before = std::mem::replace(&mut entry.user, fresh);
@@ -115,6 +128,14 @@ impl<S: Sink> EventLoop<S> {
         Ok(core.table.len())
     }
 
+    /// How many connections are open.
+    ///
+    /// # Errors
+    /// [`Error::FORKED`](crate::Error::FORKED), [`Error::PANIC`](crate::Error::PANIC).
+    pub fn open_conns(&self) -> Result<usize> {
+        Ok(self.core()?.conns.count)
+    }
+
     /// One line a handle: id, kind, what it watches, whether it is active and referenced.
     ///
     /// # Errors
@@ -137,6 +158,14 @@ impl<S: Sink> EventLoop<S> {
                 Kind::Hook(HookKind::Prepare) => "prepare".to_owned(),
                 Kind::Hook(HookKind::Check) => "check".to_owned(),
                 Kind::Job(JobKind::Work) => "work".to_owned(),
+                Kind::Listener => format!("listener fd {}", info.value),
+                Kind::Rate => "rate".to_owned(),
+                Kind::Conn => format!("conn fd {} interest {:#x}", info.value, info.interest),
+                Kind::Job(JobKind::Resolve) => "resolve".to_owned(),
+                Kind::Job(JobKind::File) => "file operation".to_owned(),
+                Kind::File => format!("file fd {}", info.value),
+                Kind::Process => format!("process {}", info.value),
+                Kind::Watch => format!("watch of {} directories", info.value),
                 Kind::Udp => format!("udp fd {} interest {:#x}", info.value, info.interest),
             };
             // Writing into memory does not fail; another writer may, and then has what it took.
@@ -154,6 +183,13 @@ fn describe<U>(entry: &Entry<U>) -> HandleInfo {
         Slot::Async | Slot::Opening => (Kind::Async, 0, 0),
         Slot::Hook(kind) => (Kind::Hook(*kind), 0, 0),
         Slot::Job(job) => (Kind::Job(job.kind), 0, 0),
+        Slot::Listener(listener) => (Kind::Listener, i64::from(listener.owned.fd()), listener.owned.interest()),
+        Slot::Rate(_) => (Kind::Rate, 0, 0),
+        Slot::Connecting(_) => (Kind::Conn, -1, 0),
+        Slot::Conn(conn) => (Kind::Conn, i64::from(conn.owned.fd()), conn.owned.interest()),
+        Slot::File(file) => (Kind::File, file.number(), 0),
+        Slot::Process(slot) => (Kind::Process, i64::from(slot.process.pid()), 0),
+        Slot::Watch(slot) => (Kind::Watch, slot.changes.directories() as i64, 0),
         Slot::Udp(udp) => (Kind::Udp, i64::from(udp.owned.fd()), udp.owned.interest()),
     };
     HandleInfo { kind, active: entry.active, referenced: entry.referenced, value, interest }

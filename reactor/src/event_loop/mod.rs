@@ -9,8 +9,12 @@
 mod asyncs;
 pub mod clock;
 pub mod closures;
+mod conn;
+mod connect;
+mod connect_name;
 mod core;
 mod dispatch;
+mod file;
 mod fork;
 mod handles;
 mod hooks;
@@ -18,24 +22,33 @@ mod inbox;
 mod io;
 mod jobs;
 mod limits;
+mod listener;
 mod nest;
 mod owned;
+mod process;
+mod rate;
 mod ready;
+mod resolve;
 mod run;
 mod signal;
 mod stats;
 mod timer;
 mod turn;
 mod udp;
+mod watch;
 mod work;
 
 pub use self::core::HookKind;
 pub use asyncs::send as async_send;
 pub use clock::Clock;
+pub use conn::{ConnStats, Shape, Timeout, Timeouts};
+pub use connect::ConnectOptions;
 pub use handles::{HandleInfo, Kind};
 pub use inbox::{Registry, stop, wake};
 pub use jobs::{JobKind, Outcome};
 pub use limits::{DEFAULT_MAX_POSTS, MAX_WORK_THREADS, MIN_WORK_THREADS};
+pub use listener::ListenerConfig;
+pub use rate::RateConfig;
 pub use stats::Stats;
 pub use udp::{UdpOption, UdpStats};
 
@@ -44,6 +57,7 @@ use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use crate::base::id::Id;
 use crate::io::datagram::Received;
+use crate::sys::Fd;
 use crate::sys::poller::{Poller, Waker};
 use crate::sys::port::Claim;
 use crate::sys::thread;
@@ -79,6 +93,66 @@ pub enum Event<'a> {
     Hook(HookKind),
     /// What was to be done on another thread has ended; the handle closes after this.
     Done(&'a Outcome),
+    /// A listener has accepted a connection.
+    Accepted {
+        /// The connection, which is open.
+        conn: Id,
+        /// Where it comes from.
+        peer: &'a Address,
+    },
+    /// A listener could not accept: it tries again by itself after a lack of descriptors or memory, and rests after anything
+    /// else.
+    ListenerError {
+        /// Why.
+        status: i32,
+    },
+    /// A connection is connected.
+    Opened,
+    /// A connection has received bytes, or a frame of them.
+    Data(&'a [u8]),
+    /// The peer of a connection has passed descriptors, which belong to the program from now on.
+    Passed(&'a [Fd]),
+    /// A connection has something to read, which the program does by itself.
+    Readable,
+    /// The peer has ended its direction.
+    Eof,
+    /// What waited to be written is below the low mark again.
+    Drained,
+    /// Nothing has come or gone for that long.
+    TimedOut(Timeout),
+    /// Everything accepted before the mark was written, or lost.
+    Written {
+        /// The mark's.
+        token: u64,
+        /// 0, or why it was lost.
+        status: i32,
+    },
+    /// A connection is over; the handle closes after this.
+    ConnOver {
+        /// 0 when both directions ended in good order.
+        reason: i32,
+    },
+    /// A process has ended; the handle closes after this.
+    Exit {
+        /// 0, or why the rest is not known: [`Error::NOT_FOUND`], the program itself has reaped it;
+        /// [`Error::NOT_SUPPORTED`], it is no child of this process; [`Error::FORKED`], it is one of the parent's.
+        status: i32,
+        /// What it returned; -1 when it did not.
+        code: i32,
+        /// What has killed it; else 0.
+        signal: i32,
+    },
+    /// Something that is watched has changed.
+    Change {
+        /// 0, or the code of an error that concerns `name`: it is not watched (any more).
+        status: i32,
+        /// Bits of [`crate::base::change`].
+        changes: u32,
+        /// The same for both halves of a move; else 0.
+        cookie: u32,
+        /// Below the watched directory; empty for the watched path itself.
+        name: &'a std::ffi::CStr,
+    },
     /// Datagrams have come: one at least, and only one where [`Sink::largest_carry`] has a limit.
     Datagrams(&'a Received),
     /// The network, or the system, has refused datagrams that were sent, or receiving has failed.
@@ -108,6 +182,8 @@ pub trait Sink: Sized + 'static {
     fn largest_carry(&self) -> usize {
         usize::MAX
     }
+    /// What a connection carries that a listener has accepted.
+    fn accepted_user(listener: &Self::User) -> Self::User;
     /// A handle has an event.
     fn deliver(&self, event_loop: &EventLoop<Self>, id: Id, user: &Self::User, event: Event<'_>);
     /// A post or deferred call has its turn.

@@ -40,6 +40,7 @@ impl<S: Sink> EventLoop<S> {
             return Ok(0);
         }
         let now_ns = core.clock.monotonic_ns();
+        core.conn_stamp(now_ns);
         Ok(core.time_to_next(now_ns, -1))
     }
 }

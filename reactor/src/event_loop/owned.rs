@@ -36,6 +36,10 @@ impl Owned {
     pub(super) fn interest(&self) -> u32 {
         u32::from(self.wanted)
     }
+
+    fn tell(&mut self, poller: &Poller, id: Id) -> Result<()> {
+        tell(poller, id, self.fd.as_raw_fd(), &mut self.told, self.wanted)
+    }
 }
 
 /// What a loop knows of all of them.
@@ -92,30 +96,30 @@ impl<S: Sink> Core<S> {
     /// # Errors
     /// [`Error::EXISTS`] when a watcher of the program's has it, [`Error::NO_MEMORY`], the system's; it is closed then.
     pub(super) fn own(&mut self, id: Id, fd: OwnedFd, interest: u32) -> Result<Owned> {
-        self.own_or_return(id, fd, interest).map_err(|(_, error)| error)
+        self.own_from(id, &mut Some(fd), interest)
     }
 
-    /// The same for a descriptor that goes back to the caller when this fails.
-    pub(super) fn own_or_return(
-        &mut self, id: Id, fd: OwnedFd, interest: u32,
-    ) -> std::result::Result<Owned, (OwnedFd, Error)> {
-        if let Err(error) = self.owned.reserve(fd.as_raw_fd()) {
-            return Err((fd, error));
+    /// The same; `fd` keeps it when it fails.
+    pub(super) fn own_from(&mut self, id: Id, fd: &mut Option<OwnedFd>, interest: u32) -> Result<Owned> {
+        let number = fd.as_ref().map_or(-1, AsRawFd::as_raw_fd);
+        if number < 0 {
+            return Err(Error::BAD_FD);
         }
-        let mut owned = Owned { fd, told: 0, wanted: interest as u8, dirty: false, always: false };
-        match tell(&self.poller, id, &mut owned) {
+        self.owned.reserve(number)?;
+        let (mut told, wanted, mut always) = (0, interest as u8, false);
+        match tell(&self.poller, id, number, &mut told, wanted) {
             Err(error) if error.code() == -libc::EPERM => {
-                owned.always = true;
+                always = true;
                 self.owned.always.push(id);
             }
             Err(error) if error.code() == -libc::EEXIST => {
-                return Err((owned.fd, Error::EXISTS.because("the descriptor is being watched")));
+                return Err(Error::EXISTS.because("the descriptor is being watched"));
             }
-            Err(error) => return Err((owned.fd, error)),
-            Ok(()) => {}
+            told => told?,
         }
-        self.owned.mark(owned.fd(), true);
-        Ok(owned)
+        let fd = fd.take().ok_or(Error::BAD_FD)?;
+        self.owned.mark(number, true);
+        Ok(Owned { fd, told, wanted, dirty: false, always })
     }
 
     /// Takes it out of the poller and closes it.
@@ -155,7 +159,7 @@ impl<S: Sink> Core<S> {
         while let Some(id) = self.owned.dirty.pop() {
             let Some(owned) = self.table.get_mut(id).and_then(|entry| entry.slot.owned_mut()) else { continue };
             owned.dirty = false;
-            if !owned.always && tell(&self.poller, id, owned).is_err() {
+            if !owned.always && owned.tell(&self.poller, id).is_err() {
                 // The program has closed the descriptor: reading or writing it will say so.
                 owned.told = 0;
                 self.owned_lost(id);
@@ -170,7 +174,8 @@ impl<S: Sink> Core<S> {
             let Some(owned) = self.table.get_mut(id).and_then(|entry| entry.slot.owned_mut()) else { continue };
             owned.told = 0;
             if !owned.always {
-                let _ = tell(&self.poller, id, owned);
+                // A failure means that the descriptor is gone: reading or writing it will say so.
+                let _ = owned.tell(&self.poller, id);
             }
         }
     }
@@ -206,16 +211,15 @@ impl<S: Sink> Core<S> {
     }
 }
 
-fn tell(poller: &Poller, id: Id, owned: &mut Owned) -> Result<()> {
-    let fd = owned.fd();
-    match (owned.told, owned.wanted) {
+fn tell(poller: &Poller, id: Id, fd: Fd, told: &mut u8, wanted: u8) -> Result<()> {
+    match (*told, wanted) {
         (told, wanted) if told == wanted => {}
         // A level-triggered registration without interest would still report hang-ups for ever.
         (_, 0) => poller.delete(fd)?,
         (0, wanted) => poller.add(fd, registration(id, wanted))?,
         (_, wanted) => poller.modify(fd, registration(id, wanted))?,
     }
-    owned.told = owned.wanted;
+    *told = wanted;
     Ok(())
 }
 
@@ -224,6 +228,10 @@ impl Slot {
     #[inline]
     pub(super) fn owned_mut(&mut self) -> Option<&mut Owned> {
         match self {
+            Slot::Conn(conn) => Some(&mut conn.owned),
+            Slot::Listener(listener) => Some(&mut listener.owned),
+            Slot::Process(slot) => Some(&mut slot.owned),
+            Slot::Watch(slot) => Some(&mut slot.owned),
             Slot::Udp(udp) => Some(&mut udp.owned),
             _ => None,
         }
@@ -234,9 +242,47 @@ impl<S: Sink> Core<S> {
     /// One step of the handle's state machine.
     #[inline]
     pub(super) fn owned_ready(&mut self, id: Id, bits: u32) -> Option<(Id, S::User, Told)> {
-        match &self.table.get_mut(id)?.slot {
+        match self.table.get_mut(id)?.slot {
+            Slot::Conn(_) => self.conn_ready(id, bits),
+            Slot::Listener(_) => self.listener_ready(id),
+            Slot::Process(_) => self.process_ready(id),
+            Slot::Watch(_) => self.watch_ready(id),
             Slot::Udp(_) => self.udp_ready(id, bits),
             _ => None,
+        }
+    }
+
+    /// What the handle has left to tell of what it has taken before.
+    #[inline]
+    pub(super) fn owned_more(&mut self, id: Id) -> Option<(Id, S::User, Told)> {
+        match self.table.get_mut(id)?.slot {
+            Slot::Watch(_) => self.next_change(id),
+            _ => None,
+        }
+    }
+
+    /// In a forked child: another descriptor in the place of one that is shared with the parent. [`Core::move_owned`] comes
+    /// later.
+    ///
+    /// # Errors
+    /// [`Error::NO_MEMORY`].
+    pub(super) fn replace_owned(&mut self, id: Id, fd: OwnedFd) -> Result<()> {
+        let Core { owned: set, table, .. } = self;
+        set.reserve(fd.as_raw_fd())?;
+        if let Some(owned) = table.get_mut(id).and_then(|entry| entry.slot.owned_mut()) {
+            set.mark(owned.fd(), false);
+            owned.fd = fd;
+            set.mark(owned.fd(), true);
+        }
+        Ok(())
+    }
+
+    /// In a forked child: the handle is ready whatever its descriptor says, until it wants nothing more.
+    pub(super) fn owned_always(&mut self, id: Id) {
+        let Some(owned) = self.table.get_mut(id).and_then(|entry| entry.slot.owned_mut()) else { return };
+        if !owned.always {
+            owned.always = true;
+            self.owned.always.push(id);
         }
     }
 

@@ -54,9 +54,27 @@ impl<S: Sink> Core<S> {
     }
 
     pub(super) fn next_io(&mut self) -> Option<(Id, S::User, Told)> {
+        if let Some(told) = self.turn.more.take().and_then(|id| self.owned_more(id)) {
+            return Some(told);
+        }
         loop {
             if let Some(told) = self.next_datagram() {
                 return Some(told);
+            }
+            if self.turn.current.is_some() {
+                if let told @ Some(_) = self.next_of_current() {
+                    return told;
+                }
+            }
+            if self.turn.accepting.is_some() {
+                if let told @ Some(_) = self.next_accepted() {
+                    return told;
+                }
+            }
+            if !self.turn.finishing.is_empty() {
+                if let told @ Some(_) = self.next_finishing() {
+                    return told;
+                }
             }
             while let Some((id, bits)) = self.turn.tell.get(self.turn.next_tell).copied() {
                 self.turn.next_tell += 1;
@@ -128,7 +146,10 @@ impl<S: Sink> Core<S> {
     #[inline]
     fn tell_io(&mut self, id: Id, bits: u32) -> Option<(Id, S::User, Told)> {
         let entry = self.table.get_mut(id)?;
-        let Slot::Io(io) = &mut entry.slot else { return None };
+        let Slot::Io(io) = &mut entry.slot else {
+            self.connect_ready(id);
+            return None;
+        };
         let ready = bits & (io.interest | ERROR | HANGUP);
         if io.interest == 0 || ready == 0 {
             return None;

@@ -66,8 +66,8 @@ impl<S: Sink> EventLoop<S> {
             return Err(Error::invalid("the threshold must be at least 1 ns"));
         }
         let mut core = self.core()?;
-        let room = core.table.len() + 1;
-        core.releases.try_reserve(room)?;
+        let room = core.room_for_releases();
+        core.releases.try_reserve(room + 1)?;
         self.slow_after_ns.set(hook.as_ref().map_or(0, |hook| hook.0));
         let fresh = hook.map(|(_, user)| SlowHook { user });
         if let Some(before) = std::mem::replace(&mut core.slow, fresh) {

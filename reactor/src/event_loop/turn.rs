@@ -1,6 +1,7 @@
 //! One turn, as a machine that stops at every delivery: the caller makes the delivery with no borrow held and comes back.
 //! A sink without room pauses it; the next call goes on where it stopped.
 
+use super::conn::Current;
 use super::core::{Core, HookKind, Release, Slot, Told};
 use super::inbox::Inbox;
 use super::limits::{EVENTS_PER_TURN, LONGEST_WAIT_NS};
@@ -26,6 +27,7 @@ enum Stage {
     Posts,
     Jobs,
     Asyncs,
+    Conns,
     Signals,
     Io,
     Releases,
@@ -45,7 +47,18 @@ pub(super) struct Turn<S: Sink> {
     pub(super) asyncs: Vec<Id>,
     pub(super) next_async: usize,
     pub(super) signals: VecDeque<Id>,
+    /// Whose turn it is before the next descriptor's: it has taken more than one event.
+    pub(super) more: Option<Id>,
     pub(super) zombie: bool,
+    /// Connections to come by, and how far we are.
+    pub(super) conns: Vec<Id>,
+    pub(super) next_conn: usize,
+    /// The connection whose events are being delivered.
+    pub(super) current: Option<Current>,
+    /// The listener whose connections are being accepted, and how many more may be.
+    pub(super) accepting: Option<(Id, u32)>,
+    /// Listeners that close when nobody waits.
+    pub(super) finishing: Vec<Id>,
     wall_now_ns: i64,
     /// When the last wait ended, while a run goes on.
     busy_since_ns: Option<i64>,
@@ -81,7 +94,13 @@ impl<S: Sink> Turn<S> {
             asyncs: Vec::new(),
             next_async: 0,
             signals: VecDeque::new(),
+            more: None,
             zombie: false,
+            conns: Vec::new(),
+            next_conn: 0,
+            current: None,
+            accepting: None,
+            finishing: Vec::new(),
             wall_now_ns: 0,
             busy_since_ns: None,
             woken: false,
@@ -135,7 +154,8 @@ impl<S: Sink> Turn<S> {
         self.asyncs.clear();
         self.signals.clear();
         (self.next_ready, self.next_tell, self.next_async) = (0, 0, 0);
-        (self.regular_done, self.zombie) = (true, false);
+        (self.regular_done, self.zombie, self.more) = (true, false, None);
+        (self.current, self.accepting) = (None, None);
     }
 }
 
@@ -180,6 +200,7 @@ impl<S: Sink> Core<S> {
             Stage::WallTimers => self.next_timer(true),
             Stage::Jobs => self.next_job().map(|(id, user, outcome)| (id, user, Told::Done(Box::new(outcome)))),
             Stage::Asyncs => self.next_async(),
+            Stage::Conns => self.next_listed(),
             Stage::Signals => self.next_casualty().or_else(|| self.next_signal()),
             Stage::Io => self.next_io(),
             Stage::Begin | Stage::Wait | Stage::Posts | Stage::Releases => None,
@@ -201,7 +222,13 @@ impl<S: Sink> Core<S> {
             Stage::Timers => Stage::WallTimers,
             Stage::WallTimers => Stage::Posts,
             Stage::Jobs => Stage::Asyncs,
-            Stage::Asyncs => Stage::Signals,
+            Stage::Asyncs => {
+                self.turn.conns.clear();
+                self.turn.next_conn = 0;
+                std::mem::swap(&mut self.turn.conns, &mut self.conns.listed);
+                Stage::Conns
+            }
+            Stage::Conns => Stage::Signals,
             Stage::Signals => Stage::Io,
             Stage::Io => {
                 if std::mem::take(&mut self.turn.zombie) {
@@ -244,6 +271,7 @@ impl<S: Sink> Core<S> {
         self.flush_owned();
         let before = self.clock.monotonic_ns();
         self.stats.busy_ns += self.turn.busy_since_ns.take().map_or(0, |since| before - since);
+        self.conn_stamp(before);
         // A hook may just have stopped the last thing that could end the wait.
         let pointless = !self.turn.waits_for_nothing && !self.is_alive() && !inbox.pending();
         let mut timeout = if pointless { 0 } else { self.time_to_next(before, longest_wait_ns) };
@@ -368,6 +396,22 @@ impl<S: Sink> Core<S> {
                 let (timer, after_ns) = io.running_timeout()?;
                 self.timers.push_back(timer, after_ns);
                 Some(Event::Io { ready: 0, status: Error::TIMED_OUT.code() })
+            }
+            Slot::Conn(_) => {
+                self.conn_timer(id);
+                None
+            }
+            Slot::Connecting(_) => {
+                self.connect_timer(id);
+                None
+            }
+            Slot::Rate(_) => {
+                self.rate_let_on(id);
+                None
+            }
+            Slot::Listener(_) => {
+                self.listener_retry(id);
+                None
             }
             _ => None,
         }

@@ -143,19 +143,18 @@ impl<S: Sink> EventLoop<S> {
         core.udp.reserve(at_once)?;
         let state = Socket::adopt(fd, settings)?;
         let id = core.reserve(user, referenced)?;
-        let began = datagram::take_over(fd).map_err(|error| (None, error));
-        match began.and_then(|fd| core.own_or_return(id, fd, READ).map_err(|(fd, error)| (Some(fd), error))) {
-            Ok(owned) => {
-                core.udp_begin(id, owned, state);
-                Ok(id)
-            }
-            Err((fd, error)) => {
+        let mut taken = None;
+        let began = datagram::take_over(fd).and_then(|fd| core.own_from(id, taken.insert(Some(fd)), READ));
+        match began {
+            Ok(owned) => core.udp_begin(id, owned, state),
+            Err(error) => {
                 // The caller's again.
-                let _ = fd.map(IntoRawFd::into_raw_fd);
+                let _ = taken.flatten().map(IntoRawFd::into_raw_fd);
                 core.unreserve(id);
-                Err(error)
+                return Err(error);
             }
         }
+        Ok(id)
     }
 
     /// How many datagrams one event has at most: one, where events carry copies, and it must fit.

@@ -1,7 +1,7 @@
 //! A mutex that a forked child can take back.
 
 use super::annotate;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::ops::{Deref, DerefMut};
 
 /// A short lock around `T`. Never held while user code runs or while a call waits.
@@ -52,6 +52,24 @@ impl<T> Lock<T> {
         unsafe { std::ptr::write(self.0.data_ptr(), fresh) };
         // SAFETY: the lock is held, by a thread that does not exist in this process.
         unsafe { self.0.force_unlock() };
+    }
+}
+
+/// Lets those who hold a lock wait until others have changed what it guards.
+#[derive(Default)]
+pub struct Bell(Condvar);
+
+impl Bell {
+    /// Gives the lock up until somebody rings; it is held again afterwards. May end without reason.
+    pub fn wait<T>(&self, locked: &mut Locked<'_, T>) {
+        annotate::happens_before(locked.name);
+        self.0.wait(&mut locked.guard);
+        annotate::happens_after(locked.name);
+    }
+
+    /// Lets all go on who wait.
+    pub fn ring(&self) {
+        self.0.notify_all();
     }
 }
 

@@ -16,6 +16,15 @@
 //! | [`poll_once`] | wait for a set of descriptors once, without registering anything |
 //! | [`signal`] | subscribe a loop to a signal, count deliveries |
 //! | [`socket`] | make and name sockets; addresses as the system has them |
+//! | [`stream`] | read, write, accept, connect, copy files to streams; never SIGPIPE |
+//! | [`splice`] | move bytes from stream to stream inside the kernel |
+//! | [`tty`] | terminals: mode and size; opening one anew |
+//! | [`bound`] | listening sockets, and the files of Unix sockets |
+//! | [`resolve`] | look up hosts and the names of addresses, which blocks |
+//! | [`file`] | open, read, write, stat, copy: what waits for the disk |
+//! | [`shared_file::SharedFile`] | an open file that operations on other threads share |
+//! | [`process`] | start, watch, signal and reap processes |
+//! | [`inotify`] | changes of files and directories, one raw event after another (Linux) |
 //! | [`datagram`] | send and receive many datagrams a call; errors and who caused them |
 //! | [`socket_options`] | options of sockets of several kinds; groups |
 //! | [`annotate`] | tells helgrind about our synchronisation (test builds only) |
@@ -23,9 +32,12 @@
 //! Nothing else of this folder is visible above it.
 
 pub mod annotate;
+pub mod bound;
 pub mod clock;
 pub mod datagram;
+pub mod file;
 pub mod fork;
+pub mod inotify;
 pub mod lock;
 #[cfg(target_os = "linux")]
 pub mod native;
@@ -34,10 +46,16 @@ pub mod poll_once;
 pub mod poller;
 pub mod pool;
 pub mod port;
+pub mod process;
+pub mod resolve;
+pub mod shared_file;
 pub mod signal;
 pub mod socket;
 pub mod socket_options;
+pub mod splice;
+pub mod stream;
 pub mod thread;
+pub mod tty;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,7 +1,8 @@
 //! Threads for what would block: started when needed, at most so many, and ended when they have nothing to do.
 
 use super::annotate;
-use parking_lot::{Condvar, Mutex};
+use super::lock::Lock;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -49,22 +50,14 @@ impl Pool {
     /// (EAGAIN). The job is dropped then.
     pub fn submit(&self, job: Job) -> crate::Result<()> {
         let mut state = self.0.state.lock();
-        state.queue.try_reserve(1)?;
-        if state.idle <= state.queue.len() && state.threads < self.0.most {
-            let started = self.0.clone().start();
-            // With a thread there the job only has to wait.
-            if state.threads == 0 {
-                started?;
-                state.threads = 1;
-            } else if started.is_ok() {
-                state.threads += 1;
-            }
-        }
-        annotate::happens_before(Arc::as_ptr(&self.0) as usize);
-        state.queue.push_back(job);
-        drop(state);
-        self.0.work.notify_one();
+        self.0.make_room(&mut state)?;
+        self.0.enqueue(state, job);
         Ok(())
+    }
+
+    /// A way in for those who hand on jobs that they have kept.
+    pub fn entrance(&self) -> Entrance {
+        Entrance(self.0.clone())
     }
 
     /// How many threads there are.
@@ -96,7 +89,82 @@ impl Drop for Pool {
     }
 }
 
+/// See [`Pool::entrance`].
+pub struct Entrance(Arc<Shared>);
+
+impl Entrance {
+    /// Hands a job to the next free thread; when that cannot be done, the caller runs it.
+    pub fn pass(&self, job: Job) {
+        let mut state = self.0.state.lock();
+        match self.0.make_room(&mut state) {
+            Ok(()) => self.0.enqueue(state, job),
+            Err(_) => {
+                drop(state);
+                job();
+            }
+        }
+    }
+}
+
+/// Keeps jobs back until what they need is there, without a thread's waiting for it.
+pub struct Gate(Lock<Option<Vec<Job>>>);
+
+impl Gate {
+    /// A gate that is shut.
+    pub const fn shut() -> Gate {
+        Gate(Lock::new(Some(Vec::new())))
+    }
+
+    /// A gate that is open.
+    pub const fn open() -> Gate {
+        Gate(Lock::new(None))
+    }
+
+    /// Runs a job if the gate is open. It is kept if not; without memory for that it is run all the same, and must find out
+    /// what it lacks.
+    pub fn pass(&self, job: Job) {
+        let mut kept = self.0.lock();
+        if let Some(jobs) = kept.as_mut() {
+            if jobs.try_reserve(1).is_ok() {
+                jobs.push(job);
+                return;
+            }
+        }
+        drop(kept);
+        job();
+    }
+
+    /// Opens it for good: the jobs that were kept go on to a pool.
+    pub fn open_for(&self, pool: &Entrance) {
+        let kept = self.0.lock().take();
+        kept.into_iter().flatten().for_each(|job| pool.pass(job));
+    }
+}
+
 impl Shared {
+    /// Room for one more job, and a thread for it if all are busy and there may be more.
+    fn make_room(self: &Arc<Shared>, state: &mut State) -> crate::Result<()> {
+        state.queue.try_reserve(1)?;
+        if state.idle <= state.queue.len() && state.threads < self.most {
+            let started = self.clone().start();
+            // With a thread there the job only has to wait.
+            if state.threads == 0 {
+                started?;
+                state.threads = 1;
+            } else if started.is_ok() {
+                state.threads += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn enqueue(self: &Arc<Shared>, mut state: MutexGuard<'_, State>, job: Job) {
+        annotate::happens_before(Arc::as_ptr(self) as usize);
+        state.queue.push_back(job);
+        drop(state);
+        self.work.notify_one();
+    }
+
     /// A thread that blocks every signal: handlers are for the program's own threads.
     fn start(self: Arc<Shared>) -> crate::Result<()> {
         let name = self.name.to_owned();
@@ -155,5 +223,23 @@ mod tests {
         pool.submit(Box::new(move || drop(counted.fetch_add(1, Ordering::SeqCst)))).unwrap();
         pool.finish();
         assert_eq!(done.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn jobs_wait_at_a_gate_without_a_thread() {
+        let (pool, done) = (Pool::new("test", 1), Arc::new(AtomicUsize::new(0)));
+        let gate = Arc::new(Gate::shut());
+        let (ran, wait_for_it) = std::sync::mpsc::channel();
+        for _ in 0..10 {
+            let (done, gate) = (done.clone(), gate.clone());
+            let job: Job = Box::new(move || drop(done.fetch_add(1, Ordering::SeqCst)));
+            pool.submit(Box::new(move || gate.pass(job))).unwrap();
+        }
+        pool.submit(Box::new(move || ran.send(()).unwrap())).unwrap();
+        wait_for_it.recv().unwrap();
+        assert_eq!(done.load(Ordering::SeqCst), 0, "the only thread has passed them by");
+        gate.open_for(&pool.entrance());
+        pool.finish();
+        assert_eq!(done.load(Ordering::SeqCst), 10);
     }
 }

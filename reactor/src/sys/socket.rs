@@ -191,6 +191,18 @@ pub(crate) fn check(result: c_int) -> Result<c_int> {
     if result < 0 { Err(Error::os(errno())) } else { Ok(result) }
 }
 
+/// Another number for what a descriptor means.
+///
+/// # Errors
+/// [`Error::BAD_FD`]; the system's: EMFILE.
+pub fn duplicate(fd: Fd) -> Result<OwnedFd> {
+    // SAFETY: takes no pointers; a wrong number is an error of the call.
+    match own(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 0) }) {
+        Err(error) if error.code() == -libc::EBADF => Err(Error::BAD_FD),
+        duplicated => duplicated,
+    }
+}
+
 /// Names a socket.
 ///
 /// # Errors

@@ -1,0 +1,162 @@
+//! Timeouts: one timer a connection, for the next of its deadlines.
+//!
+//! Reading and writing only note that they happened. At the next reading of the clock, of which there is one a turn, the
+//! notes become times; the timer is left alone, and finds out when it fires how long it has still to wait. So a packet
+//! costs a flag, and no timeout is early.
+
+use super::state::{Conn, flag};
+use crate::base::error::{Error, Result};
+use crate::base::id::Id;
+use crate::event_loop::core::Core;
+use crate::event_loop::{EventLoop, Sink};
+use std::rc::Rc;
+
+use super::Timeouts;
+
+impl Timeouts {
+    pub(super) fn is_any(&self) -> bool {
+        self.read_ns > 0 || self.write_ns > 0 || self.idle_ns > 0 || self.connect_ns > 0
+    }
+}
+
+impl<S: Sink> EventLoop<S> {
+    /// Changes the timeouts of one connection; they count anew from now.
+    ///
+    /// # Errors
+    /// [`Error::NO_MEMORY`], [`Error::KIND`], [`Error::STALE`], [`Error::FORKED`], [`Error::PANIC`].
+    pub fn conn_set_timeouts(&self, id: Id, timeouts: Timeouts) -> Result<()> {
+        let mut core = self.core()?;
+        core.conn(id)?;
+        core.conn_make_timer(id, timeouts.is_any())?;
+        let conn = core.conn(id)?;
+        Rc::make_mut(&mut conn.shape).timeouts = timeouts;
+        core.conn_touch(id, flag::HAS_READ | flag::HAS_WRITTEN | flag::REARM);
+        Ok(())
+    }
+}
+
+impl<S: Sink> Core<S> {
+    fn conn_make_timer(&mut self, id: Id, wanted: bool) -> Result<()> {
+        if wanted && self.conn(id)?.timer.is_none() {
+            let timer = self.timers.create(id.raw())?;
+            self.conn(id)?.timer = Some(timer);
+        }
+        Ok(())
+    }
+
+    /// Prepares a new connection for its timeouts.
+    pub(in crate::event_loop) fn conn_begin_deadlines(&mut self, id: Id) {
+        if self.conn_mut(id).is_some_and(|conn| conn.timer.is_some()) {
+            self.conn_touch(id, flag::HAS_READ | flag::HAS_WRITTEN | flag::REARM);
+        }
+    }
+
+    /// Notes that something has happened.
+    #[inline]
+    pub(super) fn conn_touch(&mut self, id: Id, what: u32) {
+        let Some(conn) = self.conn_mut(id) else { return };
+        if conn.timer.is_none() && what & flag::REARM == 0 {
+            return;
+        }
+        conn.flags |= what;
+        if !conn.has(flag::TOUCHED) {
+            conn.flags |= flag::TOUCHED;
+            // Room was made when it was opened.
+            self.conns.touched.push(id);
+        }
+    }
+
+    /// A reading of the clock: what was noted has happened by now.
+    pub(in crate::event_loop) fn conn_stamp(&mut self, now_ns: i64) {
+        while let Some(id) = self.conns.touched.pop() {
+            let Some(conn) = self.conn_mut(id) else { continue };
+            if conn.has(flag::HAS_READ) {
+                conn.last_read_ns = now_ns;
+            }
+            if conn.has(flag::HAS_WRITTEN) {
+                conn.last_write_ns = now_ns;
+            }
+            let rearm = conn.has(flag::REARM);
+            conn.flags &= !(flag::TOUCHED | flag::HAS_READ | flag::HAS_WRITTEN | flag::REARM);
+            if rearm {
+                self.conn_arm(id);
+            }
+        }
+    }
+
+    fn conn_arm(&mut self, id: Id) {
+        let Some(conn) = self.conn_mut(id) else { return };
+        let next = conn.next_deadline();
+        let lingers = conn.has(flag::FINISHING) && conn.timer.is_none() && next.is_some();
+        if lingers && self.conn_make_timer(id, true).is_err() {
+            // Without a timer there is no waiting for the peer.
+            return self.conn_over(id, Error::NO_MEMORY.code());
+        }
+        let Some(timer) = self.conn_mut(id).and_then(|conn| conn.timer) else { return };
+        match next {
+            Some(deadline) => self.timers.arm(timer, deadline),
+            None => self.timers.cancel(timer),
+        }
+    }
+
+    pub(super) fn conn_cancel_timer(&mut self, id: Id) {
+        if let Some(timer) = self.conn_mut(id).and_then(|conn| conn.timer) {
+            self.timers.cancel(timer);
+        }
+    }
+
+    /// The timer has fired: a deadline has passed, or was moved since.
+    pub(in crate::event_loop) fn conn_timer(&mut self, id: Id) {
+        let now_ns = self.now_ns;
+        let Some(conn) = self.conn_mut(id).filter(|conn| !conn.has(flag::OVER)) else { return };
+        let expired = conn.expired(now_ns);
+        let fatal = expired & (flag::CONNECTING | flag::FINISHING) != 0 || expired != 0 && !conn.shape.tells_timeout;
+        if fatal {
+            return self.conn_fail(id, Error::TIMED_OUT);
+        }
+        conn.flags |= expired;
+        // What was reported counts anew.
+        if expired & flag::TELL_READ != 0 {
+            conn.last_read_ns = now_ns;
+        }
+        if expired & flag::TELL_WRITE != 0 {
+            conn.last_write_ns = now_ns;
+        }
+        if expired & flag::TELL_IDLE != 0 {
+            (conn.last_read_ns, conn.last_write_ns) = (now_ns, now_ns);
+        }
+        self.conn_arm(id);
+        self.conn_list_if_pending(id);
+    }
+}
+
+impl Conn {
+    /// Its deadlines, and what it is to be told when they pass (what ends it: the flag of its state).
+    fn deadlines(&self) -> [(i64, u32); 5] {
+        let timeouts = &self.shape.timeouts;
+        let after = |since: i64, timeout: i64, counts: bool| {
+            if counts && timeout > 0 { since.saturating_add(timeout) } else { i64::MAX }
+        };
+        let finishing = self.has(flag::FINISHING);
+        let connecting = self.has(flag::CONNECTING);
+        let linger = self.extra.as_ref().map_or(0, |extra| extra.linger_deadline_ns);
+        let last = self.last_read_ns.max(self.last_write_ns);
+        [
+            (after(self.opened_ns, timeouts.connect_ns, connecting), flag::CONNECTING),
+            (if finishing && linger > 0 { linger } else { i64::MAX }, flag::FINISHING),
+            (after(self.last_read_ns, timeouts.read_ns, !finishing && self.reads()), flag::TELL_READ),
+            (after(self.last_write_ns, timeouts.write_ns, !connecting && !self.out.is_empty()), flag::TELL_WRITE),
+            (after(last, timeouts.idle_ns, !finishing && !connecting), flag::TELL_IDLE),
+        ]
+    }
+
+    fn next_deadline(&self) -> Option<i64> {
+        let first = self.deadlines().iter().map(|deadline| deadline.0).min();
+        first.filter(|deadline| *deadline != i64::MAX)
+    }
+
+    fn expired(&self, now_ns: i64) -> u32 {
+        let passed = self.deadlines().into_iter().filter(|deadline| deadline.0 <= now_ns);
+        passed.fold(0, |all, deadline| all | deadline.1)
+    }
+}

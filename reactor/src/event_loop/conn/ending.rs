@@ -1,0 +1,203 @@
+//! How a connection ends: half-close, finish, failure, close.
+
+use super::state::{Conn, flag};
+use crate::base::error::{Error, Result};
+use crate::base::id::Id;
+use crate::base::out_queue::Over;
+use crate::event_loop::core::{Core, Release, Slot};
+use crate::event_loop::{EventLoop, Sink};
+use crate::sys::stream::{self, StreamKind};
+use crate::sys::tty;
+
+impl<S: Sink> EventLoop<S> {
+    /// Ends our direction when everything accepted is written. Reading goes on.
+    ///
+    /// # Errors
+    /// [`Error::KIND`], [`Error::STALE`], [`Error::FORKED`], [`Error::PANIC`].
+    pub fn conn_shutdown(&self, id: Id) -> Result<()> {
+        let mut core = self.core()?;
+        core.conn(id)?;
+        core.conn_want_shut(id);
+        core.conn_list_if_pending(id);
+        Ok(())
+    }
+
+    /// Ends it in good order: writes what is accepted, ends our direction, then reads and discards until the peer ends its
+    /// own, or the linger time is over. Then it is [`Event::ConnOver`](crate::Event::ConnOver) with reason 0, or
+    /// [`Error::TIMED_OUT`].
+    ///
+    /// # Errors
+    /// [`Error::KIND`], [`Error::STALE`], [`Error::FORKED`], [`Error::PANIC`].
+    pub fn conn_finish(&self, id: Id) -> Result<()> {
+        let mut core = self.core()?;
+        core.conn(id)?;
+        core.conn_finish(id);
+        core.conn_list_if_pending(id);
+        Ok(())
+    }
+
+    /// Closes it and resets the connection: the peer sees an error instead of an end. Its id is dead when this returns.
+    ///
+    /// # Errors
+    /// [`Error::KIND`], [`Error::STALE`], [`Error::FORKED`], [`Error::PANIC`].
+    pub fn conn_abort(&self, id: Id) -> Result<()> {
+        let mut core = self.core()?;
+        match core.conn(id) {
+            Ok(_) => {}
+            // Not connected yet: there is nothing to reset.
+            Err(error) if error.code() == -libc::ENOTCONN => return core.close(id),
+            Err(error) => return Err(error),
+        }
+        let conn = core.conn(id)?;
+        if conn.kind() == StreamKind::Socket {
+            stream::reset_on_close(conn.owned.fd());
+        }
+        core.close(id)
+    }
+}
+
+impl<S: Sink> Core<S> {
+    pub(super) fn conn_want_shut(&mut self, id: Id) {
+        let Some(conn) = self.conn_mut(id) else { return };
+        if conn.has(flag::SHUT_WANTED | flag::OVER) {
+            return;
+        }
+        conn.flags |= flag::SHUT_WANTED;
+        if conn.out.is_empty() && !conn.has(flag::CONNECTING) {
+            self.conn_shut_now(id);
+        }
+        self.conn_rewait(id);
+    }
+
+    /// Everything is written: ends our direction.
+    pub(super) fn conn_shut_now(&mut self, id: Id) {
+        let Some(conn) = self.conn_mut(id) else { return };
+        conn.flags |= flag::SHUT;
+        if conn.kind() == StreamKind::Socket {
+            // ENOTCONN: the peer has reset it, which reading will say.
+            let _ = stream::shut_write(conn.owned.fd());
+        }
+        self.conn_end_if_done(id);
+    }
+
+    /// Both directions have ended: it is over.
+    pub(super) fn conn_end_if_done(&mut self, id: Id) {
+        let Some(conn) = self.conn_mut(id) else { return };
+        if conn.has(flag::SHUT) && conn.has(flag::EOF) && !conn.has(flag::TELL_EOF) {
+            self.conn_over(id, 0);
+        }
+    }
+
+    pub(super) fn conn_finish(&mut self, id: Id) {
+        let Some(conn) = self.conn_mut(id) else { return };
+        if conn.has(flag::FINISHING | flag::OVER) {
+            return;
+        }
+        conn.flags |= flag::FINISHING;
+        conn.flags &= !(flag::LEFTOVER | flag::TELL_EOF);
+        if conn.has(flag::NO_SOCKET) {
+            // A pipe has no peer that could end anything: what is written is all that counts.
+            conn.flags |= flag::EOF;
+        }
+        if let Some(extra) = &mut conn.extra {
+            extra.held = Vec::new();
+        }
+        let linger_ns = conn.shape.timeouts.linger_ns;
+        if linger_ns > 0 {
+            let now_ns = self.clock.monotonic_ns();
+            if let Some(conn) = self.conn_mut(id) {
+                conn.extra().linger_deadline_ns = now_ns.saturating_add(linger_ns);
+            }
+            self.conn_touch(id, flag::REARM);
+        }
+        self.conn_want_shut(id);
+        self.conn_end_if_done(id);
+        self.conn_rewait(id);
+    }
+
+    /// The peer has ended its direction.
+    pub(super) fn conn_eof(&mut self, id: Id) {
+        let Some(conn) = self.conn_mut(id) else { return };
+        conn.flags |= flag::EOF;
+        let held = conn.extra.as_ref().is_some_and(|extra| !extra.held.is_empty());
+        if held && !conn.has(flag::FINISHING) {
+            // An unfinished line is one now.
+            conn.flags |= flag::LEFTOVER;
+        }
+        if !conn.has(flag::FINISHING) {
+            conn.flags |= flag::TELL_EOF;
+        }
+        if let Some(to) = conn.relay_to() {
+            self.conn_want_shut(to);
+            self.conn_list_if_pending(to);
+        }
+        self.conn_end_if_done(id);
+        self.conn_rewait(id);
+    }
+
+    /// It is broken.
+    pub(super) fn conn_fail(&mut self, id: Id, error: Error) {
+        self.conn_over(id, error.code());
+    }
+
+    /// It is over: nothing is read or written any more, and the program is told.
+    pub(super) fn conn_over(&mut self, id: Id, reason: i32) {
+        let Some(conn) = self.conn_mut(id).filter(|conn| !conn.has(flag::OVER)) else { return };
+        conn.flags |= flag::OVER | flag::TELL_OVER;
+        conn.flags &= !(flag::TELL_EOF | flag::TELL_DRAIN | flag::LEFTOVER | flag::BLOCKED | flag::CONNECTING);
+        conn.reason = reason;
+        let relays = conn.extra.as_ref().map(|extra| (extra.relay_to, extra.relay_from));
+        let Core { releases, conns, table, .. } = self;
+        if let Some(Slot::Conn(conn)) = table.get_mut(id).map(|entry| &mut entry.slot) {
+            conn.out.abandon(|buffer| {
+                conns.buffers -= 1;
+                releases.push_back(Release::Buffer(buffer, reason));
+            });
+        }
+        self.conn_cancel_timer(id);
+        self.conn_rewait(id);
+        self.conn_list(id);
+        if let Some((to, from)) = relays.filter(|_| reason != 0) {
+            // Cut off in the middle, its partners must not look as if they had ended well.
+            for partner in [to, from].into_iter().flatten() {
+                self.conn_reset_partner(partner, reason);
+            }
+        }
+    }
+
+    fn conn_reset_partner(&mut self, id: Id, reason: i32) {
+        let Some(conn) = self.conn_mut(id).filter(|conn| !conn.has(flag::OVER)) else { return };
+        if conn.kind() == StreamKind::Socket {
+            stream::reset_on_close(conn.owned.fd());
+        }
+        self.conn_over(id, reason);
+    }
+
+    /// Takes a closed connection apart.
+    pub(in crate::event_loop) fn conn_dispose(&mut self, id: Id, mut conn: Conn) {
+        while let Some(over) = conn.out.take_over() {
+            if let Over::Owned(buffer) = over {
+                self.conns.buffers -= 1;
+                self.releases.push_back(Release::Buffer(buffer, 0));
+            }
+        }
+        let Core { releases, conns, .. } = self;
+        conn.out.abandon(|buffer| {
+            conns.buffers -= 1;
+            releases.push_back(Release::Buffer(buffer, Error::CANCELED.code()));
+        });
+        if let Some(timer) = conn.timer {
+            self.timers.destroy(timer);
+        }
+        self.conns.count -= 1;
+        if let Some(before) = conn.extra.as_mut().and_then(|extra| extra.tty.take()) {
+            let _ = tty::apply(conn.owned.fd(), &before);
+        }
+        if conn.has(flag::WAS_BLOCKING) {
+            let _ = stream::set_nonblocking(conn.owned.fd(), false);
+        }
+        let listener = conn.shape.listener;
+        self.disown(id, conn.owned);
+        self.listener_conn_closed(listener);
+    }
+}

@@ -1,0 +1,39 @@
+//! Connected streams: sockets, pipes, terminals.
+//!
+//! `state` is what one is made of, `commands` what the program may ask for, `step` what readiness leads to, `ending` how
+//! one ends, `deadlines` its timeouts, `limits` its rate limits, `passing` descriptors that it carries, `relay` the forwarding of one into another.
+//!
+//! Whatever a connection has to tell comes from the loop: commands only note it in the connection's flags, and the loop
+//! comes by in its next turn.
+
+mod commands;
+mod deadlines;
+mod ending;
+mod limits;
+mod passing;
+mod relay;
+mod state;
+mod step;
+
+pub use state::{ConnStats, Shape, Timeout, Timeouts};
+
+use crate::base::id::Id;
+use crate::sys::splice::SplicePipe;
+
+/// What a loop knows of all connections.
+#[derive(Default)]
+pub(super) struct Conns {
+    /// To be looked at in the next turn. Ids of closed ones may be among them.
+    pub(super) listed: Vec<Id>,
+    /// Have read or written since the last reading of the clock.
+    touched: Vec<Id>,
+    pub(super) count: usize,
+    /// What relays move bytes through, once one has much to move.
+    pipe: Option<SplicePipe>,
+    /// Buffers of the program's that wait in them.
+    pub(super) buffers: usize,
+}
+
+pub(super) use state::Conn;
+pub(super) use state::flag::{CONNECTING, TELL_OPEN};
+pub(super) use step::Current;

@@ -1,0 +1,470 @@
+//! What readiness, and what was noted before, leads to: one event a step.
+
+use super::state::{Conn, Timeout, flag};
+use crate::base::error::{Error, Result};
+use crate::base::framing::Framing;
+use crate::base::id::Id;
+use crate::base::interest::{READ, WRITE};
+use crate::base::out_queue::Over;
+use crate::event_loop::core::{Core, Release, Slot, Told};
+use crate::event_loop::limits::{FRAMES_PER_TURN, READ_SIZE};
+use crate::event_loop::rate::Way;
+use crate::event_loop::{Event, Sink};
+use crate::io::stream::Flushed;
+use crate::sys::stream;
+
+/// The connection that the turn is at.
+#[derive(Clone, Copy)]
+pub(in crate::event_loop) struct Current {
+    id: Id,
+    /// What it is ready for and has not yet done.
+    bits: u32,
+    frames_left: u32,
+}
+
+impl Current {
+    /// That has become it without the poller's saying so.
+    pub(super) fn of(id: Id) -> Current {
+        Current { id, bits: 0, frames_left: FRAMES_PER_TURN }
+    }
+}
+
+/// A step's outcome.
+type Step<S> = Option<(Id, <S as Sink>::User, Told)>;
+
+impl<S: Sink> Core<S> {
+    pub(in crate::event_loop) fn conn(&mut self, id: Id) -> Result<&mut Conn> {
+        match &mut self.entry(id)?.slot {
+            Slot::Conn(conn) => Ok(conn),
+            Slot::Connecting(_) => Err(Error::os(libc::ENOTCONN)),
+            _ => Err(Error::KIND),
+        }
+    }
+
+    #[inline]
+    pub(super) fn conn_mut(&mut self, id: Id) -> Option<&mut Conn> {
+        match &mut self.table.get_mut(id)?.slot {
+            Slot::Conn(conn) => Some(conn),
+            _ => None,
+        }
+    }
+
+    /// Makes the loop come by in its next turn.
+    pub(super) fn conn_list(&mut self, id: Id) {
+        let Some(conn) = self.conn_mut(id).filter(|conn| !conn.has(flag::LISTED)) else { return };
+        conn.flags |= flag::LISTED;
+        // Room was made when it was opened.
+        self.conns.listed.push(id);
+    }
+
+    /// Lists it if there is anything to come by for.
+    pub(super) fn conn_list_if_pending(&mut self, id: Id) {
+        if self.conn_mut(id).is_some_and(|conn| conn.is_pending()) {
+            self.conn_list(id);
+        }
+    }
+
+    /// Tells the poller what the connection waits for now.
+    #[inline]
+    pub(super) fn conn_rewait(&mut self, id: Id) {
+        let Some(conn) = self.conn_mut(id) else { return };
+        let interest = if conn.reads() { READ } else { 0 } | if conn.writes() { WRITE } else { 0 };
+        if interest != conn.owned.interest() {
+            self.owned_want(id, interest);
+        }
+    }
+
+    /// The poller has reported it.
+    #[inline]
+    pub(in crate::event_loop) fn conn_ready(&mut self, id: Id, bits: u32) -> Step<S> {
+        self.turn.current = Some(Current { id, bits, frames_left: FRAMES_PER_TURN });
+        self.next_of_current()
+    }
+
+    /// The next listed connection's next event.
+    pub(in crate::event_loop) fn next_listed(&mut self) -> Step<S> {
+        loop {
+            if let told @ Some(_) = self.next_of_current() {
+                return told;
+            }
+            let id = self.turn.conns.get(self.turn.next_conn).copied()?;
+            self.turn.next_conn += 1;
+            if let Some(conn) = self.conn_mut(id) {
+                conn.flags &= !flag::LISTED;
+                self.turn.current = Some(Current::of(id));
+            } else if let told @ Some(_) = self.connect_tell(id) {
+                return told;
+            }
+        }
+    }
+
+    /// The next event of the connection that the turn is at.
+    #[inline]
+    pub(in crate::event_loop) fn next_of_current(&mut self) -> Step<S> {
+        let Current { id, bits, .. } = self.turn.current?;
+        if self.conn_mut(id).is_none() {
+            // Closed by a callback.
+            self.turn.current = None;
+            return None;
+        }
+        if bits & WRITE != 0 {
+            self.done_with(WRITE);
+            self.conn_writable(id);
+        }
+        if let told @ Some(_) = self.conn_tell(id) {
+            return told;
+        }
+        if bits & READ != 0 {
+            self.done_with(READ);
+            if let told @ Some(_) = self.conn_read(id) {
+                return told;
+            }
+            if let told @ Some(_) = self.conn_tell(id) {
+                return told;
+            }
+        }
+        self.turn.current = None;
+        // What its callbacks have noted since.
+        self.conn_list_if_pending(id);
+        None
+    }
+
+    fn done_with(&mut self, bit: u32) {
+        if let Some(current) = &mut self.turn.current {
+            current.bits &= !bit;
+        }
+    }
+
+    /// The next thing that was noted for the program.
+    #[inline]
+    fn conn_tell(&mut self, id: Id) -> Step<S> {
+        if !self.conn_mut(id)?.is_pending() {
+            return None;
+        }
+        self.conn_tell_pending(id)
+    }
+
+    fn conn_tell_pending(&mut self, id: Id) -> Step<S> {
+        let conn = self.conn_mut(id)?;
+        if take(conn, flag::TELL_OPEN) {
+            return self.delivery(id, Event::Opened);
+        }
+        if let Some((token, status)) = self.conn_next_mark(id) {
+            return self.delivery(id, Event::Written { token, status });
+        }
+        if let told @ Some(_) = self.conn_passed(id) {
+            return told;
+        }
+        if let told @ Some(_) = self.conn_frame(id) {
+            return told;
+        }
+        let conn = self.conn_mut(id)?;
+        let times =
+            [(flag::TELL_READ, Timeout::Read), (flag::TELL_WRITE, Timeout::Write), (flag::TELL_IDLE, Timeout::Idle)];
+        for (bit, which) in times {
+            if take(conn, bit) {
+                return self.delivery(id, Event::TimedOut(which));
+            }
+        }
+        if take(conn, flag::TELL_DRAIN) {
+            return self.delivery(id, Event::Drained);
+        }
+        if !conn.has(flag::LEFTOVER) && take(conn, flag::TELL_EOF) {
+            return self.conn_tell_eof(id);
+        }
+        if take(conn, flag::TELL_OVER) {
+            let reason = conn.reason;
+            self.set_active(id, false);
+            self.stats.events += 1;
+            return Some((id, self.user(id)?, Told::Over(reason)));
+        }
+        None
+    }
+
+    /// The peer has ended its direction: the program decides, or the connection is finished.
+    fn conn_tell_eof(&mut self, id: Id) -> Step<S> {
+        let conn = self.conn_mut(id)?;
+        if conn.shape.tells_eof {
+            self.conn_end_if_done(id);
+            return self.delivery(id, Event::Eof);
+        }
+        if !conn.is_relayed() {
+            self.conn_finish(id);
+        }
+        self.conn_end_if_done(id);
+        self.conn_tell(id)
+    }
+
+    /// The next mark that is over; buffers that are over are given back.
+    fn conn_next_mark(&mut self, id: Id) -> Option<(u64, i32)> {
+        loop {
+            let conn = self.conn_mut(id)?;
+            let reason = conn.reason;
+            match conn.out.take_over() {
+                Some(Over::Mark(token)) => return Some((token, 0)),
+                Some(Over::Lost(token)) => return Some((token, reason)),
+                Some(Over::Owned(buffer)) => {
+                    self.conns.buffers -= 1;
+                    self.releases.push_back(Release::Buffer(buffer, 0));
+                }
+                None => {
+                    conn.out.shrink();
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// The system takes more, or has connected.
+    pub(super) fn conn_writable(&mut self, id: Id) {
+        let Some(conn) = self.conn_mut(id) else { return };
+        if conn.has(flag::CONNECTING) {
+            return self.conn_connected(id);
+        }
+        if conn.has(flag::OVER) {
+            return;
+        }
+        let (fd, kind) = (conn.owned.fd(), conn.kind());
+        let limited = conn.is_limited();
+        let allowance = if limited { self.conn_allowance(id, Way::Write) } else { usize::MAX };
+        let Some(conn) = self.conn_mut(id) else { return };
+        if allowance == 0 {
+            conn.flags |= flag::BLOCKED;
+            return;
+        }
+        let (sent, flushed) = conn.out.flush(fd, kind, allowance);
+        conn.bytes_out += sent as u64;
+        if limited {
+            self.conn_spend(id, Way::Write, sent);
+        }
+        let Some(conn) = self.conn_mut(id) else { return };
+        match flushed {
+            Ok(Flushed::All) => {
+                conn.flags &= !flag::BLOCKED;
+                conn.out.shrink();
+            }
+            Ok(Flushed::Some) => conn.flags |= flag::BLOCKED,
+            Err(error) => return self.conn_fail(id, error),
+        }
+        if sent > 0 {
+            self.conn_touch(id, flag::HAS_WRITTEN);
+        }
+        self.conn_after_writing(id);
+    }
+
+    /// Marks, half-close and interest as they are after some bytes have gone.
+    pub(super) fn conn_after_writing(&mut self, id: Id) {
+        let Some(conn) = self.conn_mut(id) else { return };
+        if conn.has(flag::HIGH) && conn.out.bytes() <= conn.shape.low_mark {
+            conn.flags &= !(flag::HIGH | flag::HELD);
+            conn.flags |= flag::TELL_DRAIN;
+            self.conn_let_source_go_on(id);
+        }
+        let Some(conn) = self.conn_mut(id) else { return };
+        if conn.has(flag::SHUT_WANTED) && !conn.has(flag::SHUT) && conn.out.is_empty() {
+            self.conn_shut_now(id);
+        }
+        self.conn_rewait(id);
+    }
+
+    fn conn_connected(&mut self, id: Id) {
+        let Some(conn) = self.conn_mut(id) else { return };
+        match stream::take_error(conn.owned.fd()) {
+            0 => {
+                conn.flags &= !flag::CONNECTING;
+                conn.flags |= flag::TELL_OPEN;
+                self.conn_touch(id, flag::HAS_READ | flag::HAS_WRITTEN | flag::REARM);
+                self.conn_writable(id);
+            }
+            code => self.conn_fail(id, Error::os(-code)),
+        }
+    }
+
+    /// One read, at most the loop's buffer: what one connection gets in a turn.
+    #[inline]
+    fn conn_read(&mut self, id: Id) -> Step<S> {
+        let mut buffer = self.take_read_buffer(id)?;
+        let conn = self.conn_mut(id)?;
+        if !conn.reads() {
+            self.read_buffer = buffer;
+            return None;
+        }
+        if conn.shape.pull && !conn.has(flag::FINISHING) {
+            self.read_buffer = buffer;
+            return self.delivery(id, Event::Readable);
+        }
+        if let Some(to) = conn.bulk_to() {
+            self.read_buffer = buffer;
+            self.conn_move(id, to);
+            return None;
+        }
+        let fd = conn.owned.fd();
+        let most = if conn.is_limited() { self.conn_allowance(id, Way::Read).min(READ_SIZE) } else { READ_SIZE };
+        if most == 0 {
+            self.read_buffer = buffer;
+            return None;
+        }
+        let read = if self.conn_mut(id)?.shape.takes_descriptors {
+            self.conn_read_passed(id, fd, &mut buffer[..most])
+        } else {
+            stream::read(fd, &mut buffer[..most])
+        };
+        match read {
+            Ok(count) if count > 0 => self.conn_received(id, buffer, count),
+            other => {
+                self.read_buffer = buffer;
+                self.conn_read_nothing(id, other);
+                None
+            }
+        }
+    }
+
+    /// The end, an error, or nothing.
+    pub(super) fn conn_read_nothing(&mut self, id: Id, read: Result<usize>) {
+        match read {
+            Ok(_) => self.conn_eof(id),
+            Err(error) if error.code() == -libc::EAGAIN => {}
+            // What a terminal says when its other side has gone.
+            Err(error) if error.code() == -libc::EIO && self.conn_mut(id).is_some_and(|it| it.has(flag::NO_SOCKET)) => {
+                self.conn_eof(id);
+            }
+            Err(error) => self.conn_fail(id, error),
+        }
+    }
+
+    #[inline]
+    fn conn_received(&mut self, id: Id, buffer: Vec<u8>, count: usize) -> Step<S> {
+        let conn = self.conn_mut(id)?;
+        conn.bytes_in += count as u64;
+        let plain = conn.shape.framing == Framing::None && conn.extra.is_none() && !conn.has(flag::FINISHING);
+        self.conn_touch(id, flag::HAS_READ);
+        if !plain {
+            return self.conn_received_specially(id, buffer, count);
+        }
+        let Some(user) = self.user(id) else {
+            self.read_buffer = buffer;
+            return None;
+        };
+        self.stats.events += 1;
+        Some((id, user, Told::Received { buffer, start: 0, end: count }))
+    }
+
+    /// Discarded, forwarded, or cut into frames.
+    fn conn_received_specially(&mut self, id: Id, buffer: Vec<u8>, count: usize) -> Step<S> {
+        if self.conn_mut(id)?.is_limited() {
+            self.conn_spend(id, Way::Read, count);
+        }
+        let conn = self.conn_mut(id)?;
+        if conn.has(flag::FINISHING) {
+            self.read_buffer = buffer;
+            return None;
+        }
+        if let Some(to) = conn.relay_to() {
+            self.conn_forward(id, to, &buffer[..count]);
+            self.read_buffer = buffer;
+            return None;
+        }
+        let (framing, most) = (conn.shape.framing, conn.shape.max_frame);
+        let empty = conn.extra.as_ref().is_none_or(|extra| extra.held.is_empty() && extra.passed.is_empty());
+        if empty {
+            // Most often exactly one frame, or some, has arrived: those that are whole need no copy but the last.
+            match framing.first(&buffer[..count], 0, most) {
+                Ok(Some(frame)) if frame.next == count => {
+                    self.stats.events += 1;
+                    return Some((id, self.user(id)?, Told::Received { buffer, start: frame.start, end: frame.end }));
+                }
+                Err(error) => {
+                    self.read_buffer = buffer;
+                    self.conn_fail(id, error);
+                    return None;
+                }
+                _ => {}
+            }
+        }
+        let held = self.conn_hold(id, &buffer[..count]);
+        self.read_buffer = buffer;
+        if let Err(error) = held {
+            self.conn_fail(id, error);
+        }
+        None
+    }
+
+    /// Keeps bytes until they make a frame.
+    pub(super) fn conn_hold(&mut self, id: Id, bytes: &[u8]) -> Result<()> {
+        let conn = self.conn(id)?;
+        let extra = conn.extra();
+        extra.held.try_reserve(bytes.len())?;
+        extra.held.extend_from_slice(bytes);
+        conn.flags |= flag::LEFTOVER;
+        Ok(())
+    }
+
+    /// The next whole frame of what is held.
+    fn conn_frame(&mut self, id: Id) -> Step<S> {
+        let conn = self.conn_mut(id)?;
+        if !conn.delivers() {
+            return None;
+        }
+        let (shape, ended) = (conn.shape.clone(), conn.has(flag::EOF));
+        let extra = conn.extra();
+        let rest = &extra.held[extra.start..];
+        let found = match shape.framing.first(rest, extra.searched, shape.max_frame) {
+            Ok(None) if ended => shape.framing.last(rest),
+            Ok(found) => found,
+            Err(error) => {
+                self.conn_fail(id, error);
+                return None;
+            }
+        };
+        let Some(frame) = found else {
+            extra.searched = rest.len();
+            extra.held.drain(..std::mem::take(&mut extra.start));
+            conn.flags &= !flag::LEFTOVER;
+            return None;
+        };
+        if let Some(current) = self.turn.current.as_mut().filter(|current| current.id == id) {
+            if current.frames_left == 0 {
+                // The others first; the loop comes by again.
+                return None;
+            }
+            current.frames_left -= 1;
+        }
+        let extra = self.conn_mut(id)?.extra();
+        let (start, end) = (extra.start + frame.start, extra.start + frame.end);
+        (extra.start, extra.searched) = (extra.start + frame.next, 0);
+        let held = std::mem::take(&mut extra.held);
+        self.stats.events += 1;
+        Some((id, self.user(id)?, Told::Held { buffer: held, start, end }))
+    }
+
+    /// A frame was delivered: what was held comes back, unless the connection is gone.
+    pub(in crate::event_loop) fn conn_take_back(&mut self, id: Id, buffer: Vec<u8>) {
+        if let Some(conn) = self.conn_mut(id).filter(|conn| !conn.has(flag::FINISHING)) {
+            conn.extra().held = buffer;
+        }
+    }
+
+    /// The loop's buffer, made when it is first needed.
+    #[inline]
+    fn take_read_buffer(&mut self, id: Id) -> Option<Vec<u8>> {
+        let buffer = std::mem::take(&mut self.read_buffer);
+        if buffer.len() == READ_SIZE { Some(buffer) } else { self.make_read_buffer(id) }
+    }
+
+    #[cold]
+    fn make_read_buffer(&mut self, id: Id) -> Option<Vec<u8>> {
+        let mut fresh = Vec::new();
+        if fresh.try_reserve_exact(READ_SIZE).is_err() {
+            self.conn_fail(id, Error::NO_MEMORY);
+            return None;
+        }
+        fresh.resize(READ_SIZE, 0);
+        Some(fresh)
+    }
+}
+
+fn take(conn: &mut Conn, bit: u32) -> bool {
+    let had = conn.has(bit);
+    conn.flags &= !bit;
+    had
+}

@@ -1,0 +1,137 @@
+//! Chapter: connections (reading, pausing, ending, relaying).
+
+use crate::convert;
+use crate::registry::find_handle;
+use crate::types::tg_handle;
+use std::ffi::{c_int, c_void};
+use tidegate_reactor::Error;
+
+/// Reads into memory of the caller's, on a connection with `on_readable` (or TG_CONN_PULL): what is there, at most `size`
+/// bytes, without waiting.
+///
+/// Thread: the loop's.
+/// Callable from callbacks: yes.
+/// Ownership: `buffer` stays the caller's.
+/// Returns: how many bytes were read; 0 when the peer has ended its direction (or `size` is 0).
+/// Errors: TG_EINVAL (`buffer` is NULL), TG_EBUSY (the data of this connection comes to `on_data`), TG_ESTALE, TG_EKIND,
+/// TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EAGAIN (nothing is there), -ENOTCONN; -ECONNRESET and the like, after which the
+/// connection is over.
+///
+/// # Safety
+/// `buffer` is NULL or has room for `size` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tg_conn_read(conn: tg_handle, buffer: *mut c_void, size: usize) -> c_int {
+    guard!(tg_conn_read(conn, buffer, size), {
+        // More than a count can say is not read at once.
+        let size = size.min(c_int::MAX as usize);
+        // SAFETY: the caller's promise; bytes have no invalid values, and reading only writes to them.
+        unsafe { convert::array(buffer.cast::<u8>(), size) }.and_then(|buffer| {
+            let (found, id) = find_handle(conn)?;
+            on_loop!(found, event_loop => event_loop.conn_read(id, buffer))
+        })
+    })
+}
+
+/// Pauses reading: what the peer sends stays with the system, which slows the peer down. Its end waits, too.
+///
+/// Thread: the loop's.
+/// Callable from callbacks: yes.
+/// Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_conn_pause(conn: tg_handle) -> c_int {
+    guard!(tg_conn_pause(conn), {
+        find_handle(conn).and_then(|(found, id)| on_loop!(found, event_loop => event_loop.conn_pause(id, true)))
+    })
+}
+
+/// Resumes reading; harmless when it is not paused.
+///
+/// Thread: the loop's.
+/// Callable from callbacks: yes.
+/// Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_conn_resume(conn: tg_handle) -> c_int {
+    guard!(tg_conn_resume(conn), {
+        find_handle(conn).and_then(|(found, id)| on_loop!(found, event_loop => event_loop.conn_pause(id, false)))
+    })
+}
+
+/// Ends our direction when everything accepted is written (half-close); further writes are refused with -EPIPE. Reading goes
+/// on. When the peer ends its direction as well, the connection is over with reason 0.
+///
+/// Thread: the loop's.
+/// Callable from callbacks: yes.
+/// Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_conn_shutdown(conn: tg_handle) -> c_int {
+    guard!(tg_conn_shutdown(conn), {
+        find_handle(conn).and_then(|(found, id)| on_loop!(found, event_loop => event_loop.conn_shutdown(id)))
+    })
+}
+
+/// Ends a connection in good order and loses nothing: writes what was accepted, ends our direction, and reads and discards
+/// until the peer ends its own or the linger time is over. Then `on_close` comes. (Closing at once, while the peer is still
+/// sending, would reset the connection, and the peer might never see the last of what was written.)
+///
+/// Thread: the loop's.
+/// Callable from callbacks: yes.
+/// Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_conn_finish(conn: tg_handle) -> c_int {
+    guard!(tg_conn_finish(conn), {
+        find_handle(conn).and_then(|(found, id)| on_loop!(found, event_loop => event_loop.conn_finish(id)))
+    })
+}
+
+/// Closes a connection as tg_close does, and resets it: the peer sees an error instead of an end.
+///
+/// Thread: the loop's.
+/// Callable from callbacks: yes.
+/// Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_conn_abort(conn: tg_handle) -> c_int {
+    guard!(tg_conn_abort(conn), {
+        find_handle(conn).and_then(|(found, id)| on_loop!(found, event_loop => event_loop.conn_abort(id)))
+    })
+}
+
+/// Relays two connections into each other: what one receives is written to the other, inside the library, and reading from
+/// one rests while more than the high watermark waits in the other. The end of one becomes the end of our direction of the
+/// other; when both have ended, both are over with reason 0. When one breaks, the other is reset and over for the same
+/// reason. `on_data` does not come any more; the rest stays as it was.
+///
+/// Thread: the loop's.
+/// Callable from callbacks: yes.
+/// Errors: TG_EINVAL (twice the same, or of different loops), TG_EEXIST (one is relayed already), TG_ENOBUFS (more is held
+/// than the limit of the other one), TG_ENOMEM, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EPIPE (one is
+/// being finished, or over).
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_conn_pipe(conn: tg_handle, other: tg_handle) -> c_int {
+    guard!(tg_conn_pipe(conn, other), {
+        find_handle(conn).and_then(|(found, id)| {
+            let (_, other) = find_handle(other)?;
+            if id.tag() != other.tag() {
+                return Err(Error::invalid("the connections belong to different loops"));
+            }
+            on_loop!(found, event_loop => event_loop.conn_pipe(id, other))
+        })
+    })
+}
+
+/// Relays one connection into another, one way: as tg_conn_pipe does with each direction.
+///
+/// Thread: the loop's.
+/// Callable from callbacks: yes.
+/// Errors: as tg_conn_pipe.
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_conn_forward(from: tg_handle, to: tg_handle) -> c_int {
+    guard!(tg_conn_forward(from, to), {
+        find_handle(from).and_then(|(found, id)| {
+            let (_, to) = find_handle(to)?;
+            if id.tag() != to.tag() {
+                return Err(Error::invalid("the connections belong to different loops"));
+            }
+            on_loop!(found, event_loop => event_loop.conn_relay(id, to))
+        })
+    })
+}
