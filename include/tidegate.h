@@ -3840,8 +3840,7 @@ TG_API int tg_watch_open(tg_loop loop,
 #define TG_HANDLE_INFO_INIT { sizeof(tg_handle_info), 0, 0, 0, 0, 0, 0 }
 #define TG_IO_OPTIONS_INIT { sizeof(tg_io_options), NULL, NULL, NULL, 0, TG_LEVEL, 0 }
 #define TG_TIMER_OPTIONS_INIT { sizeof(tg_timer_options), NULL, NULL, NULL, 0, 0 }
-#define TG_CONN_OPTIONS_INIT { sizeof(tg_conn_options), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, \
-                               0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+#define TG_CONN_OPTIONS_INIT { sizeof(tg_conn_options), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 #define TG_GROUP_OPTIONS_INIT { sizeof(tg_group_options), NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0 }
 #define TG_GROUP_STATS_INIT { sizeof(tg_group_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 #define TG_RATE_OPTIONS_INIT { sizeof(tg_rate_options), NULL, NULL, 0, 0, 0, 0 }

@@ -6,7 +6,7 @@ use super::conn::{Conn, Conns};
 use super::connect_name::Connecting;
 use super::file::FileSlot;
 use super::jobs::{JobSlot, Jobs, Outcome};
-use super::limits::{MIN_WORK_THREADS, RESOLVE_THREADS};
+use super::limits::RESOLVE_THREADS;
 use super::listener::Listener;
 use super::process::ProcessSlot;
 use super::rate::Rate;
@@ -218,7 +218,7 @@ impl<S: Sink> Core<S> {
             owned: OwnedSet::default(),
             conns: Conns::default(),
             read_buffer: Vec::new(),
-            jobs: Jobs::new(claim.id(), work_threads(options.work_threads), RESOLVE_THREADS),
+            jobs: Jobs::new(claim.id(), options.work_threads as usize, RESOLVE_THREADS),
             udp: UdpShared::default(),
             deferred: Vec::new(),
             releases: VecDeque::new(),
@@ -403,12 +403,5 @@ impl<S: Sink> Core<S> {
         let user = self.user(id)?;
         self.stats.events += 1;
         Some((id, user, Told::Event(event)))
-    }
-}
-
-fn work_threads(asked: u32) -> usize {
-    match asked {
-        0 => std::thread::available_parallelism().map_or(0, usize::from).max(MIN_WORK_THREADS as usize),
-        some => some as usize,
     }
 }

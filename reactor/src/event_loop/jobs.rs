@@ -5,6 +5,7 @@
 //! carried is released only then if the function may be using it.
 
 use super::core::{Core, Release, Slot};
+use super::limits::MIN_WORK_THREADS;
 use super::{EventLoop, Sink};
 use crate::base::address::Address;
 use crate::base::error::{Error, Result};
@@ -185,7 +186,7 @@ impl<U> Jobs<U> {
     fn pool(&mut self, kind: JobKind) -> &mut Pool {
         let lane = kind.lane() as usize;
         let most = self.most[lane];
-        self.pools[lane].get_or_insert_with(|| Pool::new("tidegate-worker", most))
+        self.pools[lane].get_or_insert_with(|| Pool::new("tidegate-worker", threads(most)))
     }
 
     /// A way into the pool for jobs that were kept back.
@@ -399,5 +400,13 @@ impl<S: Sink> Core<S> {
             return Some((task.id, entry.user.clone(), outcome));
         }
         None
+    }
+}
+
+/// How many threads a pool may have. The system is asked only when one is made: its answer takes reading some files.
+fn threads(asked: usize) -> usize {
+    match asked {
+        0 => std::thread::available_parallelism().map_or(0, usize::from).max(MIN_WORK_THREADS as usize),
+        some => some,
     }
 }
