@@ -55,6 +55,9 @@ mod header {
         ("listener.rs", "Listeners"),
         ("rate.rs", "Rate limits"),
         ("group.rs", "Groups of loops"),
+        ("udp.rs", "Datagrams"),
+        ("udp/send.rs", "Sending datagrams"),
+        ("udp/settings.rs", "Settings of sockets for datagrams"),
         ("batch.rs", "Batches: events as records"),
         ("poller.rs", "The poller"),
         ("poller/once.rs", "Waiting once"),
@@ -113,6 +116,7 @@ mod header {
                 &["tg_fd", "tg_handle", "tg_loop", "tg_poller", "tg_group", "tg_release_cb", "tg_buffer", "tg_free_cb"]
             }
             "conn/options.rs" => &["tg_conn_options"],
+            "udp.rs" => &["tg_datagram_header"],
             _ => &[],
         };
         for name in unused {

@@ -581,6 +581,9 @@ TG_API int tg_loop_dump(tg_loop loop,
 /** Kind of handle: watches files. */
 #define TG_KIND_WATCH 14u
 
+/** Kind of handle: a socket for datagrams. */
+#define TG_KIND_UDP 12u
+
 /** Flag of tg_handle_info: something can still come of it (armed, started, with interest). */
 #define TG_INFO_ACTIVE 1u
 
@@ -2130,6 +2133,444 @@ TG_API int tg_group_get_local(tg_group group,
 TG_API int tg_group_get_stats(tg_group group,
                               struct tg_group_stats *out);
 
+/* ---- Datagrams ------------------------------------------------------------- */
+
+/** Flag of tg_udp_options: the name may be one that another socket has or had (SO_REUSEADDR). */
+#define TG_UDP_REUSE_ADDRESS 16u
+
+/** Flag of tg_udp_options: sockets that all have this flag share the name, and what comes is spread among them (SO_REUSEPORT). */
+#define TG_UDP_REUSE_PORT 32u
+
+/** Flag of tg_udp_options: datagrams may be sent to broadcast addresses. */
+#define TG_UDP_BROADCAST 64u
+
+/** Flag of tg_udp_options: a socket of IPv6 keeps off IPv4. Without it it speaks both, where the system can. */
+#define TG_UDP_V6_ONLY 128u
+
+/**
+ * Flag of tg_udp_options: the system may join datagrams of one sender (generic receive offload, Linux 5.0 and newer): see
+ * segment_size of tg_datagram.
+ */
+#define TG_UDP_GRO 256u
+
+/** Flag of a received datagram: it was longer than receive_size, and its rest is lost. */
+#define TG_DATAGRAM_TRUNCATED 1u
+
+/** A datagram that was received. */
+typedef struct tg_datagram {
+  /** Its bytes, which must not be changed. */
+  const void *data;
+  /** How many there are. 0 is a datagram, too: there is no end of a socket for datagrams. */
+  size_t length;
+  /**
+   * Who has sent it: an address of IPv4 even if it came to a socket of IPv6; TG_UNIX with path_length 0 for a Unix socket
+   * without a name.
+   */
+  const tg_address *from;
+  /** TG_DATAGRAM_TRUNCATED or 0. */
+  uint32_t flags;
+  /** Not 0 (with TG_UDP_GRO only): several datagrams in a row, each but the last of this size. */
+  uint32_t segment_size;
+} tg_datagram;
+
+/**
+ * Datagrams have come: count of them (1 to 64), in their order, received by one system call. They are the library's and valid
+ * until the callback returns.
+ */
+typedef void (*tg_udp_cb)(tg_handle self, void *user, const struct tg_datagram *datagrams, size_t count);
+
+/**
+ * Something has gone wrong; the socket stays open, and sending and receiving go on. status says what:
+ * - the network reports that a datagram sent before has not arrived: -ECONNREFUSED (nobody listens there), -EHOSTUNREACH,
+ *   -EMSGSIZE …; peer is to whom it was sent (Linux), or NULL;
+ * - a datagram that was waiting in the send queue was refused by the system when its turn came, and is lost; peer is to
+ *   whom it was to go, or NULL for the one to whom the socket is connected;
+ * - receiving has failed: -ESHUTDOWN, TG_EBADFD, -EBADF …: somebody has shut down or closed the descriptor behind the
+ *   library's back. Receiving is paused then. TG_ENOMEM: there is no memory to receive into; it is tried again.
+ */
+typedef void (*tg_udp_error_cb)(tg_handle self, void *user, int status, const tg_address *peer);
+
+/** Nothing waits in the send queue any more. */
+typedef void (*tg_udp_drain_cb)(tg_handle self, void *user);
+
+/** How a socket for datagrams shall be. Set up with TG_UDP_OPTIONS_INIT. On a batch loop the functions are NULL. */
+typedef struct tg_udp_options {
+  /** The size of the structure. */
+  size_t size;
+  /** Whom to call with datagrams. */
+  tg_udp_cb callback;
+  /** Whom to tell of errors; may be NULL. */
+  tg_udp_error_cb on_error;
+  /** Whom to tell that the send queue is empty again; may be NULL. */
+  tg_udp_drain_cb on_drain;
+  /** Passed to the callbacks (a batch loop: the number in its records). */
+  void *user;
+  /** Gives user back; may be NULL. */
+  tg_release_cb release;
+  /** TG_UNREF, TG_UDP_…, or 0. */
+  uint32_t flags;
+  /**
+   * The largest datagram to be received whole, in bytes: at most 1,048,576, on a batch loop 65,536; with TG_UDP_GRO at least
+   * 65,535. 0: 65,535, which cuts off none that UDP can have. Of longer ones the rest is lost, and the flag says so.
+   */
+  uint32_t receive_size;
+  /**
+   * How many datagrams a callback gets at most, up to 64; 0: as many as fit into 1 MiB, which each loop has once for all
+   * its sockets: 16 of the default size, 64 of 16 KiB or less.
+   */
+  uint32_t receive_batch;
+  /** 0. */
+  uint32_t reserved;
+  /** How many bytes may wait in the send queue, each datagram counting its length and 192 more; 0: 1,048,576. */
+  uint64_t send_limit;
+} tg_udp_options;
+
+/** What a socket for datagrams has done so far, and what waits. Set up with TG_UDP_STATS_INIT. */
+typedef struct tg_udp_stats {
+  /** Set by the caller to the size of the structure. */
+  size_t size;
+  /** Datagrams received; those that the system has joined (TG_UDP_GRO) count as one. */
+  uint64_t received;
+  /** Their bytes. */
+  uint64_t received_bytes;
+  /** How many of them were cut off. */
+  uint64_t truncated;
+  /** System calls that have received them. */
+  uint64_t receive_calls;
+  /** Datagrams given to the system; those that it cuts (tg_udp_send_segments) count as one. */
+  uint64_t sent;
+  /** Their bytes. */
+  uint64_t sent_bytes;
+  /** System calls that have sent them. */
+  uint64_t send_calls;
+  /** Datagrams that were taken into the send queue, and could not be sent. */
+  uint64_t lost;
+  /** Errors that the network has reported. */
+  uint64_t errors;
+  /** Datagrams that the system has dropped because its buffer was full (Linux; else 0). */
+  uint64_t dropped;
+  /** Datagrams in the send queue. */
+  uint64_t queued;
+  /** How many bytes they count there. */
+  uint64_t queued_bytes;
+} tg_udp_stats;
+
+/** What stands before a datagram in the data of a batch. */
+typedef struct tg_datagram_header {
+  /** Who has sent it. */
+  tg_address from;
+  /** As in tg_datagram. */
+  uint32_t flags;
+  /** As in tg_datagram. */
+  uint32_t segment_size;
+  /** How many bytes follow. */
+  uint64_t length;
+} tg_datagram_header;
+
+/**
+ * Opens a socket for datagrams and receives from it: UDP over IPv4 or IPv6, or Unix datagrams, by the family of local, which
+ * is the socket's name. Port 0: the system chooses one; TG_UNIX with path_length 0: no name. NULL: IPv4, every interface, a
+ * port that the system chooses. The file of a Unix socket's path is not removed, neither here nor when the handle is closed.
+ * At most one system call receives a turn, so a flooded socket leaves the others their share. On Linux a socket is told only
+ * of multicast groups that it has joined itself.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: everything stays the caller's, except options->user, which is the library's once 0 was returned.
+ * Errors: TG_EINVAL (out is NULL; not an address; unknown flags; no callback; functions on a batch loop; TG_UDP_V6_ONLY
+ * without IPv6; a size that is too large, or too small for TG_UDP_GRO), TG_ENOTSUP (TG_UDP_GRO or TG_UDP_BROADCAST not to be
+ * had), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, and the system's, such as
+ * -EADDRINUSE, -EADDRNOTAVAIL, -EACCES, -EMFILE.
+ */
+TG_API int tg_udp_open(tg_loop loop,
+                       const tg_address *local,
+                       const struct tg_udp_options *options,
+                       tg_handle *out);
+
+/**
+ * As tg_udp_open, with a socket that the caller has already: an inherited one, or one with options of its own. It is closed with
+ * the handle; until then it is the library's, and must not be read, written, shut down or closed. Its flags are left as they
+ * are, except that programs which are started do not inherit it.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: the descriptor and options->user are the library's once 0 was returned; after an error both are the caller's.
+ * Errors: TG_EINVAL (out is NULL; not a socket for datagrams over IPv4, IPv6 or Unix; unknown flags, TG_UDP_REUSE_… or
+ * TG_UDP_V6_ONLY; no callback; functions on a batch loop; a size that is too large, or too small for TG_UDP_GRO), TG_EBADFD (not
+ * open), TG_EEXIST (it is being watched), TG_ENOTSUP (TG_UDP_GRO or TG_UDP_BROADCAST not to be had), TG_ENOMEM, TG_ELIMIT,
+ * TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, and the system's.
+ */
+TG_API int tg_udp_adopt(tg_loop loop,
+                        tg_fd fd,
+                        const struct tg_udp_options *options,
+                        tg_handle *out);
+
+/**
+ * Stops receiving: what comes waits in the system, as far as it has room. What was received already still comes. While nothing
+ * waits to be sent either, the handle is not active, and errors are not reported.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_udp_pause(tg_handle udp);
+
+/**
+ * Goes on receiving after tg_udp_pause.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_udp_resume(tg_handle udp);
+
+/**
+ * What the socket has done, and what waits. out->size is set by the caller (TG_UDP_STATS_INIT).
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: out stays the caller's.
+ * Errors: TG_EINVAL (out is NULL, or its size is not set), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_udp_get_stats(tg_handle udp,
+                            struct tg_udp_stats *out);
+
+/* ---- Sending datagrams ----------------------------------------------------- */
+
+/** A datagram to be sent. */
+typedef struct tg_outgoing {
+  /** To whom; NULL: to whom the socket is connected. */
+  const tg_address *to;
+  /** Its bytes; may be NULL if there are none. */
+  const void *data;
+  /** How many there are. */
+  size_t length;
+} tg_outgoing;
+
+/**
+ * Sends one datagram: at once when nothing waits in the send queue and the system has room, else as soon as it has; in order.
+ * It is sent once and may be lost on its way, as datagrams may; what the network reports about it comes to on_error.
+ * Of Unix sockets only what goes to the connected peer can wait: the room is in the receiver, and the system tells only of
+ * the peer's.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: everything stays the caller's; what waits is copied.
+ * Errors: TG_EINVAL (to is not an address of the socket's family, or NULL though it is not connected; data is NULL), TG_ENOBUFS
+ * (the send queue is full), TG_ENOMEM, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, and the system's, such as
+ * -EMSGSIZE, -EACCES (a broadcast address), -ENETUNREACH; of Unix sockets -EAGAIN (the receiver has no room), -ENOENT,
+ * -ECONNREFUSED.
+ */
+TG_API int tg_udp_send(tg_handle udp,
+                       const tg_address *to,
+                       const void *data,
+                       size_t length);
+
+/**
+ * Sends many datagrams in their order, 64 a system call where it can (sendmmsg). Each is treated as by tg_udp_send; when one
+ * cannot be taken those behind it are not, either. All are looked at before the first is sent.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: everything stays the caller's; what waits is copied.
+ * Returns: how many were taken: all, or those before the first that could not be. Sending the rest again says why.
+ * Errors: if none was taken, as tg_udp_send; TG_EINVAL also when all is NULL and count is not 0.
+ */
+TG_API int tg_udp_send_many(tg_handle udp,
+                            const struct tg_outgoing *all,
+                            size_t count);
+
+/**
+ * Sends bytes as datagrams of segment_size bytes each, the last of which may be shorter: ceil(length / segment_size) of them,
+ * one if there are no bytes. The system cuts up to 64 of them in one pass (generic segmentation offload, Linux 4.18 and newer);
+ * where it cannot, the library does.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: everything stays the caller's; what waits is copied.
+ * Returns: how many datagrams were taken: all, or those before the first that could not be.
+ * Errors: if none was taken, as tg_udp_send; TG_EINVAL also when segment_size is 0.
+ */
+TG_API int tg_udp_send_segments(tg_handle udp,
+                                const tg_address *to,
+                                const void *data,
+                                size_t length,
+                                uint16_t segment_size);
+
+/**
+ * Connects the socket: it receives only from peer, sends there when no address is given, and is told of what the network
+ * reports everywhere. Nothing is sent, and nobody is asked. A connected socket may be connected to somebody else.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: everything stays the caller's.
+ * Errors: TG_EINVAL (NULL, or not an address of the socket's family; datagrams wait in the send queue), TG_ESTALE, TG_EKIND,
+ * TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, and the system's, such as -ENETUNREACH; of Unix sockets -ENOENT, -ECONNREFUSED.
+ */
+TG_API int tg_udp_connect(tg_handle udp,
+                          const tg_address *peer);
+
+/**
+ * Receives from everybody again. (On Linux a socket whose port the system has chosen may get another one at its next send.)
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_EINVAL (datagrams wait in the send queue), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, and the
+ * system's.
+ */
+TG_API int tg_udp_disconnect(tg_handle udp);
+
+/**
+ * The socket's own name, with the port that the system has chosen.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: out stays the caller's.
+ * Errors: TG_EINVAL (out is NULL), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, and the system's.
+ */
+TG_API int tg_udp_get_local(tg_handle udp,
+                            tg_address *out);
+
+/**
+ * To whom the socket is connected.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: out stays the caller's.
+ * Errors: TG_EINVAL (out is NULL), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, and the system's: -ENOTCONN.
+ */
+TG_API int tg_udp_get_peer(tg_handle udp,
+                           tg_address *out);
+
+/* ---- Settings of sockets for datagrams ------------------------------------- */
+
+/**
+ * Makes the socket a member of a multicast group. It receives what is sent to the group and to the socket's port, if it is
+ * bound to every interface or to the group's address.
+ * interface_index is the number of the network's interface (if_nametoindex); or, for IPv4, interface_address is the
+ * interface's address (its port does not matter). 0 and NULL: the system chooses. For IPv6 the scope of group counts when the
+ * index is 0. With a source only what that address sends is received; there may be several. Memberships end with the handle.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: everything stays the caller's.
+ * Errors: TG_EINVAL (group is NULL or not a group's address; an interface given twice, or by address with IPv6; a source of
+ * the other family), TG_ENOTSUP (a Unix socket), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, and the
+ * system's: -ENODEV (no such interface), -EADDRINUSE (it is a member already), -ENOBUFS (too many memberships).
+ */
+TG_API int tg_udp_join(tg_handle udp,
+                       const tg_address *group,
+                       uint32_t interface_index,
+                       const tg_address *interface_address,
+                       const tg_address *source);
+
+/**
+ * Ends a membership in a multicast group: that which tg_udp_join began with the same arguments.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: everything stays the caller's.
+ * Errors: as tg_udp_join; of the system's -EADDRNOTAVAIL (it is not a member).
+ */
+TG_API int tg_udp_leave(tg_handle udp,
+                        const tg_address *group,
+                        uint32_t interface_index,
+                        const tg_address *interface_address,
+                        const tg_address *source);
+
+/**
+ * Through which interface datagrams to multicast groups are sent: by its number, or for IPv4 by its address. 0 and NULL: the
+ * system chooses.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: everything stays the caller's.
+ * Errors: TG_EINVAL (given twice; an address on a socket of IPv6), TG_ENOTSUP (a Unix socket), TG_ESTALE, TG_EKIND,
+ * TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, and the system's: -ENODEV, -EADDRNOTAVAIL.
+ */
+TG_API int tg_udp_set_multicast_interface(tg_handle udp,
+                                          uint32_t interface_index,
+                                          const tg_address *interface_address);
+
+/**
+ * Over how many routers datagrams to multicast groups may go: 0 (this machine) to 255; at first 1, this network.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_EINVAL (above 255), TG_ENOTSUP (a Unix socket), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, and
+ * the system's.
+ */
+TG_API int tg_udp_set_multicast_ttl(tg_handle udp,
+                                    uint32_t ttl);
+
+/**
+ * Whether members on this machine receive what this socket sends to their groups (not 0, and so it is at first), or not (0).
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_ENOTSUP (a Unix socket), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, and the system's.
+ */
+TG_API int tg_udp_set_multicast_loop(tg_handle udp,
+                                     int on);
+
+/**
+ * Over how many routers datagrams to single receivers may go: 1 to 255.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_EINVAL (0, or above 255), TG_ENOTSUP (a Unix socket), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC,
+ * and the system's.
+ */
+TG_API int tg_udp_set_ttl(tg_handle udp,
+                          uint32_t ttl);
+
+/**
+ * Whether datagrams may be sent to broadcast addresses (not 0), or that is refused with -EACCES (0, and so it is without
+ * TG_UDP_BROADCAST).
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_ENOTSUP (a Unix socket), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, and the system's.
+ */
+TG_API int tg_udp_set_broadcast(tg_handle udp,
+                                int on);
+
+/**
+ * Asks the system for buffers of these sizes in bytes, for what waits to be read and to be sent; 0 leaves one as it is. The
+ * system has limits of its own, which it applies without a word: tg_udp_get_buffers tells.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, and the system's.
+ */
+TG_API int tg_udp_set_buffers(tg_handle udp,
+                              uint32_t receive,
+                              uint32_t send);
+
+/**
+ * The sizes of the system's buffers, with what the system needs for itself (Linux: twice what was asked for).
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: receive and send stay the caller's.
+ * Errors: TG_EINVAL (one of them is NULL), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, and the system's.
+ */
+TG_API int tg_udp_get_buffers(tg_handle udp,
+                              uint32_t *receive,
+                              uint32_t *send);
+
+/**
+ * The socket's descriptor, for options that the library has no words for. It stays the library's: it must not be read,
+ * written, shut down or closed.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: out stays the caller's; the descriptor is the library's.
+ * Errors: TG_EINVAL (out is NULL), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_udp_get_fd(tg_handle udp,
+                         tg_fd *out);
+
 /* ---- Batches: events as records -------------------------------------------- */
 
 /** Record: a descriptor. bits: what it is ready for; value: the status (0, TG_ETIMEDOUT, TG_EBADFD). */
@@ -2223,6 +2664,19 @@ TG_API int tg_group_get_stats(tg_group group,
  * the cookie (a uint32_t), the status (an int32_t), the name and a zero byte.
  */
 #define TG_RECORD_CHANGE 15u
+
+/**
+ * Record: a datagram. value: where in the batch's data a tg_datagram_header begins; the datagram's bytes follow it. bits:
+ * the header's flags.
+ */
+#define TG_RECORD_DATAGRAM 12u
+
+/**
+ * Record: of a socket for datagrams. bits: the status as an int: an error (see tg_udp_error_cb), or 0: nothing waits in the
+ * send queue any more. value: where in the batch's data the tg_address is of the one to whom the datagram was sent that has
+ * caused it; -1: that is not known.
+ */
+#define TG_RECORD_UDP_ERROR 13u
 
 /** Submission: tg_close. */
 #define TG_SUBMIT_CLOSE 1u
@@ -3398,6 +3852,8 @@ TG_API int tg_watch_open(tg_loop loop,
 #define TG_ASYNC_OPTIONS_INIT { sizeof(tg_async_options), NULL, NULL, NULL, 0, 0 }
 #define TG_HOOK_OPTIONS_INIT { sizeof(tg_hook_options), NULL, NULL, NULL, 0, 0 }
 #define TG_FILE_OPTIONS_INIT { sizeof(tg_file_options), NULL, NULL, NULL, 0, 0 }
+#define TG_UDP_OPTIONS_INIT { sizeof(tg_udp_options), NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0 }
+#define TG_UDP_STATS_INIT { sizeof(tg_udp_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 #define TG_POLLER_OPTIONS_INIT { sizeof(tg_poller_options), 0, -1 }
 #define TG_RESOLVE_OPTIONS_INIT { sizeof(tg_resolve_options), NULL, NULL, NULL, 0, 0 }
 #define TG_RESOLVE_NAME_OPTIONS_INIT { sizeof(tg_resolve_name_options), NULL, NULL, NULL, 0, 0 }

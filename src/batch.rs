@@ -71,6 +71,14 @@ pub const TG_RECORD_EXIT: u32 = 14;
 /// the cookie (a uint32_t), the status (an int32_t), the name and a zero byte.
 pub const TG_RECORD_CHANGE: u32 = 15;
 
+/// Record: a datagram. `value`: where in the batch's data a tg_datagram_header begins; the datagram's bytes follow it. `bits`:
+/// the header's flags.
+pub const TG_RECORD_DATAGRAM: u32 = 12;
+/// Record: of a socket for datagrams. `bits`: the status as an int: an error (see tg_udp_error_cb), or 0: nothing waits in the
+/// send queue any more. `value`: where in the batch's data the tg_address is of the one to whom the datagram was sent that has
+/// caused it; -1: that is not known.
+pub const TG_RECORD_UDP_ERROR: u32 = 13;
+
 /// Submission: tg_close.
 pub const TG_SUBMIT_CLOSE: u32 = 1;
 /// Submission: tg_io_set_interest. `a`: the interest.

@@ -9,6 +9,7 @@ use crate::callbacks::{Post, status_and_value};
 use crate::conn::options::which;
 use crate::convert::bytes_of;
 use crate::file::results;
+use crate::udp;
 use std::cell::Cell;
 use tidegate_reactor::event_loop::{JobKind, Kind};
 use tidegate_reactor::{Error, Event, EventLoop, Id, Result, Sink};
@@ -283,6 +284,9 @@ impl Sink for Batch {
                 let (cookie, status) = (cookie.to_ne_bytes(), status.to_ne_bytes());
                 (batch::TG_RECORD_CHANGE, changes, self.carry(&[&cookie, &status, name.to_bytes_with_nul()]))
             }
+            Event::Datagrams(received) => udp::datagram_record(self, received),
+            Event::UdpError { status, peer } => udp::error_record(self, status, peer),
+            Event::UdpDrained => udp::error_record(self, 0, None),
         };
         self.push(tg_record { handle: id.raw(), user: *user, kind, bits, value });
     }

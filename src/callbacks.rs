@@ -15,6 +15,7 @@ use crate::resolve::{self, tg_resolve_cb, tg_resolve_name_cb};
 use crate::signal::tg_signal_cb;
 use crate::timer::tg_timer_cb;
 use crate::types::tg_release_cb;
+use crate::udp::{self, UdpCallbacks};
 use crate::watch::{tg_change, tg_watch_cb};
 use crate::work::tg_work_cb;
 use std::ffi::{c_int, c_void};
@@ -45,6 +46,8 @@ pub(crate) enum Callback {
     FileOwned(*const Owned),
     Process(tg_process_cb),
     Watch(tg_watch_cb),
+    /// Several, apart from the others, because an entry is to fit into a cache line.
+    Udp(Rc<UdpCallbacks>),
 }
 
 /// What a handle carries: whom to call, with what, and how to give it back.
@@ -218,6 +221,7 @@ impl Sink for Callbacks {
                     let change = tg_change { size: size_of::<tg_change>(), changes, cookie, name: name.as_ptr() };
                     call(id, data, status, &change);
                 }
+                (Callback::Udp(calls), event) => udp::deliver(calls, id, data, event),
                 _ => {}
             }
         }

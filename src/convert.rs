@@ -194,6 +194,15 @@ pub(crate) unsafe fn strings<'a>(list: *const *const c_char) -> Result<Option<Ve
     Ok(Some(all))
 }
 
+/// A structure of the caller's without a size, or nothing.
+///
+/// # Safety
+/// `pointer` is NULL or points to a value of which any bit pattern is valid.
+pub(crate) unsafe fn optional<T: Copy>(pointer: *const T) -> Option<T> {
+    // SAFETY: the caller's promise.
+    unsafe { value(pointer) }.ok()
+}
+
 /// A string of the caller's, of whatever bytes.
 ///
 /// # Safety

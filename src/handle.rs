@@ -44,6 +44,9 @@ pub const TG_KIND_PROCESS: u32 = 13;
 /// Kind of handle: watches files.
 pub const TG_KIND_WATCH: u32 = 14;
 
+/// Kind of handle: a socket for datagrams.
+pub const TG_KIND_UDP: u32 = 12;
+
 /// Flag of `tg_handle_info`: something can still come of it (armed, started, with interest).
 pub const TG_INFO_ACTIVE: u32 = 0x1;
 /// Flag of `tg_handle_info`: it keeps the loop alive while it is active.
@@ -277,6 +280,7 @@ fn kind(kind: Kind) -> u32 {
         Kind::File => TG_KIND_FILE,
         Kind::Process => TG_KIND_PROCESS,
         Kind::Watch => TG_KIND_WATCH,
+        Kind::Udp => TG_KIND_UDP,
     }
 }
 

@@ -44,6 +44,7 @@ pub mod resolve;
 pub mod signal;
 pub mod timer;
 pub mod types;
+pub mod udp;
 pub mod version;
 pub mod watch;
 pub mod work;

@@ -53,6 +53,7 @@ TG_KIND_FILE = 0xa
 TG_KIND_FILE_OP = 0xb
 TG_KIND_PROCESS = 0xd
 TG_KIND_WATCH = 0xe
+TG_KIND_UDP = 0xc
 TG_INFO_ACTIVE = 1
 TG_INFO_REF = 2
 TG_READ = 1
@@ -88,6 +89,12 @@ TG_LISTENER_NO_REUSE_ADDRESS = 0x10
 TG_LISTENER_REUSE_PORT = 0x20
 TG_LISTENER_V6_ONLY = 0x40
 TG_LISTENER_SHED = 0x80
+TG_UDP_REUSE_ADDRESS = 0x10
+TG_UDP_REUSE_PORT = 0x20
+TG_UDP_BROADCAST = 0x40
+TG_UDP_V6_ONLY = 0x80
+TG_UDP_GRO = 0x100
+TG_DATAGRAM_TRUNCATED = 1
 TG_RECORD_IO = 1
 TG_RECORD_TIMER = 2
 TG_RECORD_SIGNAL = 3
@@ -112,6 +119,8 @@ TG_RECORD_CONN_DESCRIPTORS = 0x1a
 TG_RECORD_RESOLVED = 0xa
 TG_RECORD_EXIT = 0xe
 TG_RECORD_CHANGE = 0xf
+TG_RECORD_DATAGRAM = 0xc
+TG_RECORD_UDP_ERROR = 0xd
 TG_SUBMIT_CLOSE = 1
 TG_SUBMIT_IO_INTEREST = 2
 TG_SUBMIT_TIMER_START = 3
@@ -221,6 +230,9 @@ tg_conn_descriptors_cb = ctypes.c_void_p
 tg_accept_cb = ctypes.c_void_p
 tg_listener_error_cb = ctypes.c_void_p
 tg_group_cb = ctypes.c_void_p
+tg_udp_cb = ctypes.c_void_p
+tg_udp_error_cb = ctypes.c_void_p
+tg_udp_drain_cb = ctypes.c_void_p
 tg_resolve_cb = ctypes.c_void_p
 tg_resolve_name_cb = ctypes.c_void_p
 tg_file_cb = ctypes.c_void_p
@@ -504,6 +516,77 @@ class tg_group_stats(ctypes.Structure):
         ("idle_ns", ctypes.c_int64),
         ("max_lag_ns", ctypes.c_int64),
         ("largest_share", ctypes.c_uint64),
+    )
+
+
+class tg_datagram(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("data", ctypes.c_void_p),
+        ("length", ctypes.c_size_t),
+        ("from", ctypes.POINTER(tg_address)),
+        ("flags", ctypes.c_uint32),
+        ("segment_size", ctypes.c_uint32),
+    )
+
+
+class tg_udp_options(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("size", ctypes.c_size_t),
+        ("callback", tg_udp_cb),
+        ("on_error", tg_udp_error_cb),
+        ("on_drain", tg_udp_drain_cb),
+        ("user", ctypes.c_void_p),
+        ("release", tg_release_cb),
+        ("flags", ctypes.c_uint32),
+        ("receive_size", ctypes.c_uint32),
+        ("receive_batch", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
+        ("send_limit", ctypes.c_uint64),
+    )
+
+
+class tg_udp_stats(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("size", ctypes.c_size_t),
+        ("received", ctypes.c_uint64),
+        ("received_bytes", ctypes.c_uint64),
+        ("truncated", ctypes.c_uint64),
+        ("receive_calls", ctypes.c_uint64),
+        ("sent", ctypes.c_uint64),
+        ("sent_bytes", ctypes.c_uint64),
+        ("send_calls", ctypes.c_uint64),
+        ("lost", ctypes.c_uint64),
+        ("errors", ctypes.c_uint64),
+        ("dropped", ctypes.c_uint64),
+        ("queued", ctypes.c_uint64),
+        ("queued_bytes", ctypes.c_uint64),
+    )
+
+
+class tg_datagram_header(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("from", tg_address),
+        ("flags", ctypes.c_uint32),
+        ("segment_size", ctypes.c_uint32),
+        ("length", ctypes.c_uint64),
+    )
+
+
+class tg_outgoing(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("to", ctypes.POINTER(tg_address)),
+        ("data", ctypes.c_void_p),
+        ("length", ctypes.c_size_t),
     )
 
 
@@ -921,6 +1004,63 @@ PROTOTYPES: dict[str, tuple[Any | None, tuple[Any, ...]]] = {
     "tg_group_get_loop": (ctypes.c_int, (tg_group, ctypes.c_uint32, ctypes.POINTER(tg_loop))),
     "tg_group_get_local": (ctypes.c_int, (tg_group, ctypes.POINTER(tg_address))),
     "tg_group_get_stats": (ctypes.c_int, (tg_group, ctypes.POINTER(tg_group_stats))),
+    "tg_udp_open": (
+        ctypes.c_int,
+        (
+            tg_loop,
+            ctypes.POINTER(tg_address),
+            ctypes.POINTER(tg_udp_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_udp_adopt": (ctypes.c_int, (tg_loop, tg_fd, ctypes.POINTER(tg_udp_options), ctypes.POINTER(tg_handle))),
+    "tg_udp_pause": (ctypes.c_int, (tg_handle,)),
+    "tg_udp_resume": (ctypes.c_int, (tg_handle,)),
+    "tg_udp_get_stats": (ctypes.c_int, (tg_handle, ctypes.POINTER(tg_udp_stats))),
+    "tg_udp_send": (ctypes.c_int, (tg_handle, ctypes.POINTER(tg_address), ctypes.c_void_p, ctypes.c_size_t)),
+    "tg_udp_send_many": (ctypes.c_int, (tg_handle, ctypes.POINTER(tg_outgoing), ctypes.c_size_t)),
+    "tg_udp_send_segments": (
+        ctypes.c_int,
+        (
+            tg_handle,
+            ctypes.POINTER(tg_address),
+            ctypes.c_void_p,
+            ctypes.c_size_t,
+            ctypes.c_uint16,
+        ),
+    ),
+    "tg_udp_connect": (ctypes.c_int, (tg_handle, ctypes.POINTER(tg_address))),
+    "tg_udp_disconnect": (ctypes.c_int, (tg_handle,)),
+    "tg_udp_get_local": (ctypes.c_int, (tg_handle, ctypes.POINTER(tg_address))),
+    "tg_udp_get_peer": (ctypes.c_int, (tg_handle, ctypes.POINTER(tg_address))),
+    "tg_udp_join": (
+        ctypes.c_int,
+        (
+            tg_handle,
+            ctypes.POINTER(tg_address),
+            ctypes.c_uint32,
+            ctypes.POINTER(tg_address),
+            ctypes.POINTER(tg_address),
+        ),
+    ),
+    "tg_udp_leave": (
+        ctypes.c_int,
+        (
+            tg_handle,
+            ctypes.POINTER(tg_address),
+            ctypes.c_uint32,
+            ctypes.POINTER(tg_address),
+            ctypes.POINTER(tg_address),
+        ),
+    ),
+    "tg_udp_set_multicast_interface": (ctypes.c_int, (tg_handle, ctypes.c_uint32, ctypes.POINTER(tg_address))),
+    "tg_udp_set_multicast_ttl": (ctypes.c_int, (tg_handle, ctypes.c_uint32)),
+    "tg_udp_set_multicast_loop": (ctypes.c_int, (tg_handle, ctypes.c_int)),
+    "tg_udp_set_ttl": (ctypes.c_int, (tg_handle, ctypes.c_uint32)),
+    "tg_udp_set_broadcast": (ctypes.c_int, (tg_handle, ctypes.c_int)),
+    "tg_udp_set_buffers": (ctypes.c_int, (tg_handle, ctypes.c_uint32, ctypes.c_uint32)),
+    "tg_udp_get_buffers": (ctypes.c_int, (tg_handle, ctypes.POINTER(ctypes.c_uint32), ctypes.POINTER(ctypes.c_uint32))),
+    "tg_udp_get_fd": (ctypes.c_int, (tg_handle, ctypes.POINTER(tg_fd))),
     "tg_batch_get": (ctypes.c_int, (tg_loop, ctypes.POINTER(ctypes.POINTER(tg_batch)))),
     "tg_batch_turn": (ctypes.c_int, (tg_loop,)),
     "tg_poller_new": (ctypes.c_int, (ctypes.POINTER(tg_poller_options), ctypes.POINTER(tg_poller))),

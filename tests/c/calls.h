@@ -16,9 +16,10 @@ enum call_trait {
 
 typedef struct scene {
     tg_loop loop, batch;
-    tg_handle io, timer, signal, async, hook, file, process;
+    tg_handle io, timer, signal, async, hook, file, process, udp;
     tg_poller poller;
     int ends[2], fds;
+    tg_address name; /* of the udp handle, which is connected to itself */
     char room[16]; /* lent to operations on files */
     counter user; /* of everything that is opened in it */
 } scene;
@@ -54,6 +55,22 @@ static inline tg_handle open_cat(tg_loop loop)
     return process;
 }
 
+static inline void scene_on_datagrams(tg_handle self, void *user, const tg_datagram *all, size_t count)
+{
+    (void)self, (void)user, (void)all, (void)count;
+}
+
+static inline tg_handle scene_udp(tg_loop loop, tg_address *name)
+{
+    tg_udp_options options = TG_UDP_OPTIONS_INIT;
+    tg_handle udp = 0;
+    options.callback = scene_on_datagrams;
+    MUST(tg_address_parse("127.0.0.1", 0, name) == 0);
+    MUST(tg_udp_open(loop, name, &options, &udp) == 0);
+    MUST(tg_udp_get_local(udp, name) == 0 && tg_udp_connect(udp, name) == 0);
+    return udp;
+}
+
 static inline void scene_open(scene *it)
 {
     memset(it, 0, sizeof *it);
@@ -68,6 +85,7 @@ static inline void scene_open(scene *it)
     it->hook = open_hook(it->loop, TG_KIND_CHECK, on_plain, &it->user);
     MUST(tg_file_adopt(it->loop, open("/dev/null", O_RDWR | O_CLOEXEC), NULL, &it->file) == 0);
     it->process = open_cat(it->loop);
+    it->udp = scene_udp(it->loop, &it->name);
     MUST(tg_poller_new(NULL, &it->poller) == 0);
     MUST(tg_poller_add(it->poller, it->ends[0], TG_READ, TG_LEVEL, 1) == 0);
 }
@@ -181,6 +199,38 @@ CALL(tg_poller_wake, return tg_poller_wake(it->poller);)
 CALL(tg_poller_get_fd, tg_fd out; return tg_poller_get_fd(it->poller, &out);)
 CALL(tg_poller_get_waits, uint64_t out; return tg_poller_get_waits(it->poller, &out);)
 CALL(tg_poll_once, tg_poll_item item = { -1, 0, 0 }; return tg_poll_once(&item, 1, 0, 0);)
+OPEN_CALL(tg_udp_open, tg_udp_options, TG_UDP_OPTIONS_INIT, scene_on_datagrams,
+          (it->loop, NULL, &options, &out))
+CALL(tg_udp_adopt, tg_udp_options options = TG_UDP_OPTIONS_INIT; tg_handle out = 7;
+     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), code;
+     options.callback = scene_on_datagrams;
+     code = tg_udp_adopt(it->loop, fd, &options, &out);
+     if (code < 0) { CHECK_EQ(out, 7); CHECK_EQ(close(fd), 0); } return code;)
+CALL(tg_udp_send, return tg_udp_send(it->udp, &it->name, "x", 1);)
+CALL(tg_udp_send_many, tg_outgoing one = { &it->name, "x", 1 }; return tg_udp_send_many(it->udp, &one, 1);)
+CALL(tg_udp_send_segments, return tg_udp_send_segments(it->udp, &it->name, "xy", 2, 1);)
+CALL(tg_udp_connect, return tg_udp_connect(it->udp, &it->name);)
+CALL(tg_udp_disconnect, return tg_udp_disconnect(it->udp);)
+CALL(tg_udp_get_local, tg_address out; return tg_udp_get_local(it->udp, &out);)
+CALL(tg_udp_get_peer, tg_address out; return tg_udp_get_peer(it->udp, &out);)
+CALL(tg_udp_get_fd, tg_fd out; return tg_udp_get_fd(it->udp, &out);)
+CALL(tg_udp_get_stats, tg_udp_stats out = TG_UDP_STATS_INIT; return tg_udp_get_stats(it->udp, &out);)
+CALL(tg_udp_get_buffers, uint32_t a, b; return tg_udp_get_buffers(it->udp, &a, &b);)
+CALL(tg_udp_set_buffers, return tg_udp_set_buffers(it->udp, 10000, 10000);)
+CALL(tg_udp_set_broadcast, return tg_udp_set_broadcast(it->udp, 1);)
+CALL(tg_udp_set_ttl, return tg_udp_set_ttl(it->udp, 5);)
+CALL(tg_udp_set_multicast_ttl, return tg_udp_set_multicast_ttl(it->udp, 5);)
+CALL(tg_udp_set_multicast_loop, return tg_udp_set_multicast_loop(it->udp, 1);)
+CALL(tg_udp_set_multicast_interface, return tg_udp_set_multicast_interface(it->udp, 0, NULL);)
+CALL(tg_udp_join, tg_address group, lo; MUST(tg_address_parse("239.1.1.1", 0, &group) == 0);
+     MUST(tg_address_parse("127.0.0.1", 0, &lo) == 0);
+     return tg_udp_join(it->udp, &group, 0, &lo, NULL);)
+/* It is no member, which is the answer of a call that has got through. */
+CALL(tg_udp_leave, tg_address group, lo; int code; MUST(tg_address_parse("239.1.1.1", 0, &group) == 0);
+     MUST(tg_address_parse("127.0.0.1", 0, &lo) == 0);
+     code = tg_udp_leave(it->udp, &group, 0, &lo, NULL); return code == -EADDRNOTAVAIL ? 0 : code;)
+CALL(tg_udp_pause, return tg_udp_pause(it->udp);)
+CALL(tg_udp_resume, return tg_udp_resume(it->udp);)
 CALL(tg_get_process_stats, tg_process_stats out = { sizeof out, 0, 0, 0 };
      return tg_get_process_stats(&out);)
 CALL(tg_err_name, return tg_err_name(TG_EINVAL) != NULL;)
@@ -299,6 +349,15 @@ static const call calls[] = {
     ROW(tg_address_parse, ANY_THREAD), ROW(tg_address_to_sockaddr, ANY_THREAD),
     ROW(tg_address_unix, ANY_THREAD), ROW(tg_handle_cancel, ON_LOOP), ROW(tg_work_open, ON_LOOP),
     ROW(tg_resolve_name_open, ON_LOOP), ROW(tg_resolve_open, ON_LOOP),
+    ROW(tg_udp_adopt, ON_LOOP), ROW(tg_udp_connect, ON_LOOP), ROW(tg_udp_disconnect, ON_LOOP),
+    ROW(tg_udp_get_buffers, ON_LOOP), ROW(tg_udp_get_fd, ON_LOOP), ROW(tg_udp_get_local, ON_LOOP),
+    ROW(tg_udp_get_peer, ON_LOOP), ROW(tg_udp_get_stats, ON_LOOP), ROW(tg_udp_join, ON_LOOP),
+    ROW(tg_udp_leave, ON_LOOP), ROW(tg_udp_open, ON_LOOP), ROW(tg_udp_pause, ON_LOOP),
+    ROW(tg_udp_resume, ON_LOOP), ROW(tg_udp_send, ON_LOOP), ROW(tg_udp_send_many, ON_LOOP),
+    ROW(tg_udp_send_segments, ON_LOOP), ROW(tg_udp_set_broadcast, ON_LOOP),
+    ROW(tg_udp_set_buffers, ON_LOOP), ROW(tg_udp_set_multicast_interface, ON_LOOP),
+    ROW(tg_udp_set_multicast_loop, ON_LOOP), ROW(tg_udp_set_multicast_ttl, ON_LOOP),
+    ROW(tg_udp_set_ttl, ON_LOOP),
 };
 #define CALLS (sizeof calls / sizeof calls[0])
 

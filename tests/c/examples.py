@@ -28,8 +28,15 @@ class Failure(Exception):
 
 def check(program: pathlib.Path, wrapper: List[str], env: dict) -> Tuple[int, int, str]:
     """Passed, failed, and what to print."""
-    if "echo" in program.name:
-        steps: List[Callable[[], None]] = [
+    steps: List[Callable[[], None]]
+    if "udp_echo" in program.name:
+        import udp_clients
+        steps = [
+            lambda: udp_clients.serve_many(program, wrapper, env, signal.SIGTERM),
+            lambda: udp_clients.serve_netcat(program, wrapper, env),
+        ]
+    elif "echo" in program.name:
+        steps = [
             lambda: serve_many(program, wrapper, env, signal.SIGTERM),
             lambda: end_with_clients(program, wrapper, env, signal.SIGINT),
         ]

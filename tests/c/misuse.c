@@ -8,6 +8,7 @@
 #include "misuse_process.h"
 #include "misuse_work.h"
 #include "misuse_resolve.h"
+#include "misuse_udp.h"
 #include "symbols.h"
 
 OF_ID(loop_free, return tg_loop_free(id);)
@@ -298,6 +299,7 @@ static const row rows[] = {
     PROCESS_ROWS,
     ROW(address_format), ROW(address_from_sockaddr), ROW(address_parse), ROW(address_to_sockaddr),
     ROW(address_unix), ROW(handle_cancel), ROW(work_open), ROW(resolve_name_open), ROW(resolve_open),
+    UDP_ROWS
 };
 #define ROWS (sizeof rows / sizeof rows[0])
 

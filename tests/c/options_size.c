@@ -25,6 +25,8 @@ typedef union grown {
     tg_loop_stats loop_stats;
     tg_handle_info info;
     tg_process_stats process_stats;
+    tg_udp_options udp;
+    tg_udp_stats udp_stats;
 } grown;
 
 static tg_loop loop;
@@ -104,6 +106,9 @@ static int use_file(grown *it)
     int code;
     it->file.callback = on_file;
     code = tg_path_stat(loop, "/", 0, &it->file, &out);
+    return close_handle(code, out);
+}
+
 static int use_work(grown *it)
 {
     tg_handle out = 7;
@@ -131,6 +136,20 @@ static int use_resolve_name(grown *it)
     it->resolve_name.callback = on_named;
     it->resolve_name.flags = TG_RESOLVE_NUMERIC;
     code = tg_resolve_name_open(loop, &of, &it->resolve_name, &out);
+    return close_handle(code, out);
+}
+
+static void on_datagrams(tg_handle self, void *user, const tg_datagram *all, size_t count)
+{
+    (void)self, (void)user, (void)all, (void)count;
+}
+
+static int use_udp(grown *it)
+{
+    tg_handle out = 7;
+    int code;
+    it->udp.callback = on_datagrams;
+    code = tg_udp_open(loop, NULL, &it->udp, &out);
     return close_handle(code, out);
 }
 
@@ -194,6 +213,8 @@ static const size_t ends_io[] = { 8, 16, 24, 32, 36, 40, 48, 0 };
 static const size_t ends_process[] = { 8, 16, 24, 32, 40, 48, 56, 64, 72, 76, 80, 84, 88, 0 };
 static const size_t ends_others[] = { 8, 16, 24, 32, 36, 40, 0 };
 
+static const size_t ends_udp[] = { 8, 16, 24, 32, 40, 48, 52, 56, 60, 64, 72, 0 };
+
 typedef struct options_case {
     const char *name;
     const size_t *ends;
@@ -223,6 +244,7 @@ static const options_case cases[] = {
       use_resolve },
     { "tg_resolve_name_options", ends_others, sizeof(tg_resolve_name_options),
       offsetof(tg_resolve_name_options, reserved), use_resolve_name },
+    { "tg_udp_options", ends_udp, sizeof(tg_udp_options), offsetof(tg_udp_options, on_error), use_udp },
 };
 
 /* Everything before the size is zero, except that a poller's descriptor to adopt is "none". */
@@ -278,8 +300,10 @@ static void options_of_every_size(void)
 static int fill_loop_stats(grown *it) { return tg_loop_get_stats(loop, &it->loop_stats); }
 static int fill_process_stats(grown *it) { return tg_get_process_stats(&it->process_stats); }
 
-static tg_handle described;
+static tg_handle described, described_udp;
 static int fill_info(grown *it) { return tg_handle_get_info(described, &it->info); }
+
+static int fill_udp_stats(grown *it) { return tg_udp_get_stats(described_udp, &it->udp_stats); }
 
 static void check_filled(size_t right, int (*fill)(grown *))
 {
@@ -305,12 +329,16 @@ static void check_filled(size_t right, int (*fill)(grown *))
 static void results_of_every_size(void)
 {
     counter user = { .calls = 0 };
+    tg_udp_options udp = TG_UDP_OPTIONS_INIT;
     loop = new_loop();
+    udp.callback = on_datagrams;
     described = open_timer(loop, SECOND, 0, on_timer, &user);
+    CHECK_CODE(tg_udp_open(loop, NULL, &udp, &described_udp), 0);
+    check_filled(sizeof(tg_udp_stats), fill_udp_stats);
     check_filled(sizeof(tg_loop_stats), fill_loop_stats);
     check_filled(sizeof(tg_process_stats), fill_process_stats);
     check_filled(sizeof(tg_handle_info), fill_info);
-    free_loop(loop, 1);
+    free_loop(loop, 2);
 }
 
 int main(void)

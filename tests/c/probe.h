@@ -25,7 +25,7 @@ struct probe {
 
 static const uint32_t probe_kinds[] = { TG_KIND_IO,      TG_KIND_TIMER, TG_KIND_SIGNAL,
                                         TG_KIND_ASYNC,   TG_KIND_PREPARE, TG_KIND_CHECK,
-                                        TG_KIND_IDLE, TG_KIND_WATCH };
+                                        TG_KIND_IDLE, TG_KIND_WATCH, TG_KIND_UDP };
 #define PROBE_KINDS (sizeof probe_kinds / sizeof probe_kinds[0])
 
 static inline void probe_fired(probe *it)
@@ -118,6 +118,31 @@ static inline int probe_open_async(probe *it)
     return tg_async_open(it->loop, &options, &it->id);
 }
 
+static inline void probe_on_datagrams(tg_handle self, void *user, const tg_datagram *all, size_t count)
+{
+    CHECK_EQ(self, ((probe *)user)->id);
+    CHECK(count >= 1 && all[0].length == 1);
+    probe_fired(user);
+}
+
+static inline int probe_open_udp(probe *it)
+{
+    tg_udp_options options = TG_UDP_OPTIONS_INIT;
+    tg_address local;
+    options.callback = probe_on_datagrams;
+    options.user = it;
+    options.release = probe_released;
+    MUST(tg_address_parse("127.0.0.1", 0, &local) == 0);
+    return tg_udp_open(it->loop, &local, &options, &it->id);
+}
+
+/* One datagram to itself. */
+static inline void probe_send(probe *it)
+{
+    tg_address self;
+    MUST(tg_udp_get_local(it->id, &self) == 0 && tg_udp_send(it->id, &self, "x", 1) == 0);
+}
+
 static inline int probe_open_hook(probe *it)
 {
     tg_hook_options options = TG_HOOK_OPTIONS_INIT;
@@ -154,6 +179,7 @@ static inline void probe_open(probe *it, tg_loop loop, uint32_t kind, void (*act
     else if (kind == TG_KIND_SIGNAL) result = probe_open_signal(it);
     else if (kind == TG_KIND_ASYNC) result = probe_open_async(it);
     else if (kind == TG_KIND_WATCH) result = probe_open_watch(it);
+    else if (kind == TG_KIND_UDP) result = probe_open_udp(it);
     else result = probe_open_hook(it);
     MUST(result == 0);
 }
@@ -165,6 +191,7 @@ static inline void probe_trigger(probe *it)
     if (it->kind == TG_KIND_SIGNAL) MUST(raise(SIGUSR1) == 0);
     if (it->kind == TG_KIND_ASYNC) MUST(tg_async_send(it->id) == 0);
     if (it->kind == TG_KIND_WATCH) MUST(chmod(it->place, 0700) == 0);
+    if (it->kind == TG_KIND_UDP) probe_send(it);
     if (it->kind == TG_KIND_CHECK) MUST(tg_loop_wake(it->loop) == 0); /* it comes after a wait */
 }
 
@@ -197,7 +224,7 @@ static inline const char *probe_name(uint32_t kind)
 {
     static const char *const names[] = { "?",     "io",      "timer", "signal",
                                          "async", "prepare", "check", "idle",
-                                         [TG_KIND_WATCH] = "watch" };
+                                         [TG_KIND_WATCH] = "watch", [TG_KIND_UDP] = "udp" };
     return kind < sizeof names / sizeof names[0] && names[kind] != NULL ? names[kind] : "?";
 }
 

@@ -12,6 +12,7 @@ use super::process::ProcessSlot;
 use super::rate::Rate;
 use super::stats::Stats;
 use super::turn::Turn;
+use super::udp::{UdpShared, UdpSlot};
 use super::watch::WatchSlot;
 use super::{Event, LoopOptions, Sink};
 use crate::base::address::Address;
@@ -22,6 +23,7 @@ use crate::base::table::Table;
 use crate::base::timers::{TimerKey, Timers};
 use crate::event_loop::owned::OwnedSet;
 use crate::io::changes::Change;
+use crate::io::datagram::Received;
 use crate::io::descriptors::Descriptors;
 use crate::sys::clock::WallWatch;
 use crate::sys::poller::{Poller, Waker};
@@ -66,6 +68,7 @@ pub(super) enum Slot {
     Rate(Box<Rate>),
     Connecting(Box<Connecting>),
     File(FileSlot),
+    Udp(Box<UdpSlot>),
     /// Reserved while its parts are being made.
     Opening,
     /// Boxed like everything large: an entry is to fit into a cache line.
@@ -140,6 +143,9 @@ pub(super) enum Told {
     /// After it the handle closes.
     Last(Event<'static>),
     Change(Box<Change>),
+    Datagrams(Received),
+    /// The code, and whose datagram has caused it.
+    UdpError(Box<(i32, Option<Address>)>),
 }
 
 /// What is to be given back at the end of the turn.
@@ -176,6 +182,7 @@ pub(super) struct Core<S: Sink> {
     /// What connections read into.
     pub(super) read_buffer: Vec<u8>,
     pub(super) jobs: Jobs<S::User>,
+    pub(super) udp: UdpShared,
     pub(super) deferred: Vec<S::Post>,
     pub(super) releases: VecDeque<Release<S>>,
     pub(super) active: usize,
@@ -212,6 +219,7 @@ impl<S: Sink> Core<S> {
             conns: Conns::default(),
             read_buffer: Vec::new(),
             jobs: Jobs::new(claim.id(), options.work_threads as usize, RESOLVE_THREADS),
+            udp: UdpShared::default(),
             deferred: Vec::new(),
             releases: VecDeque::new(),
             active: 0,
@@ -315,6 +323,7 @@ impl<S: Sink> Core<S> {
                 self.file_close(id, file, entry.user);
                 return Ok(());
             }
+            Slot::Udp(udp) => self.disown(id, udp.owned),
             Slot::Opening => {}
             Slot::Process(slot) => self.process_close(id, *slot),
             Slot::Watch(slot) => self.disown(id, slot.owned),
@@ -382,6 +391,7 @@ impl<S: Sink> Core<S> {
             || self.descriptors.has_casualties()
             || self.jobs.has_ended()
             || !self.conns.listed.is_empty()
+            || self.udp.has_lost()
     }
 
     /// A user for one delivery: the loop holds no borrow of the slot while it is used.

@@ -47,6 +47,11 @@ impl<S: Sink> EventLoop<S> {
                 cookie: change.cookie,
                 name: &change.name,
             }),
+            Told::Datagrams(received) => {
+                call(Event::Datagrams(&received));
+                self.udp_delivered(id, received);
+            }
+            Told::UdpError(report) => call(Event::UdpError { status: report.0, peer: report.1.as_ref() }),
         }
     }
 

@@ -79,6 +79,7 @@ impl<S: Sink> Core<S> {
     /// Signals and sends that were on their way are the parent's; what a watcher waits for is what it says itself.
     fn restore_after_fork(&mut self) {
         self.asyncs.forget_sends();
+        self.udp.forget_received();
         let over = self.jobs.begin_anew();
         self.releases.extend(over.into_iter().map(|(id, user)| Release::Handle(id, user)));
         let all: Vec<Id> = self.table.iter().map(|(id, _)| id).collect();
@@ -95,6 +96,7 @@ impl<S: Sink> Core<S> {
                     // One whose opening ends with an error below closes with its handle.
                     file.shared = SharedFile::settled(shared);
                 }
+                Some(Slot::Udp(_)) => self.udp_begin_anew(id),
                 Some(Slot::Io(io)) => {
                     let (descriptor, interest) = (io.descriptor, io.interest);
                     // Fails for a descriptor that is known to be lost, whose watcher was or will be told.

@@ -33,6 +33,8 @@ pub enum Kind {
     Process,
     /// Watches files.
     Watch,
+    /// A socket for datagrams.
+    Udp,
 }
 
 /// A live handle, for those who look for what keeps a loop alive.
@@ -168,6 +170,7 @@ impl<S: Sink> EventLoop<S> {
                 Kind::File => format!("file fd {}", info.value),
                 Kind::Process => format!("process {}", info.value),
                 Kind::Watch => format!("watch of {} directories", info.value),
+                Kind::Udp => format!("udp fd {} interest {:#x}", info.value, info.interest),
             };
             // Writing into memory does not fail; another writer may, and then has what it took.
             let _ = writeln!(out, "{id:?} {subject}, {active}{referenced}");
@@ -191,6 +194,7 @@ fn describe<U>(entry: &Entry<U>) -> HandleInfo {
         Slot::File(file) => (Kind::File, file.number(), 0),
         Slot::Process(slot) => (Kind::Process, i64::from(slot.process.pid()), 0),
         Slot::Watch(slot) => (Kind::Watch, slot.changes.directories() as i64, 0),
+        Slot::Udp(udp) => (Kind::Udp, i64::from(udp.owned.fd()), udp.owned.interest()),
     };
     HandleInfo { kind, active: entry.active, referenced: entry.referenced, value, interest }
 }

@@ -34,6 +34,7 @@ mod signal;
 mod stats;
 mod timer;
 mod turn;
+mod udp;
 mod watch;
 mod work;
 
@@ -49,11 +50,13 @@ pub use limits::{DEFAULT_MAX_POSTS, MAX_WORK_THREADS, MIN_WORK_THREADS};
 pub use listener::ListenerConfig;
 pub use rate::RateConfig;
 pub use stats::Stats;
+pub use udp::{UdpOption, UdpStats};
 
 use self::core::Core;
 use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use crate::base::id::Id;
+use crate::io::datagram::Received;
 use crate::sys::Fd;
 use crate::sys::poller::{Poller, Waker};
 use crate::sys::port::Claim;
@@ -150,6 +153,17 @@ pub enum Event<'a> {
         /// Below the watched directory; empty for the watched path itself.
         name: &'a std::ffi::CStr,
     },
+    /// Datagrams have come: one at least, and only one where [`Sink::largest_carry`] has a limit.
+    Datagrams(&'a Received),
+    /// The network, or the system, has refused datagrams that were sent, or receiving has failed.
+    UdpError {
+        /// An error code.
+        status: i32,
+        /// To whom the datagram was sent that has caused it, where that is known.
+        peer: Option<&'a Address>,
+    },
+    /// No datagram waits to be sent any more.
+    UdpDrained,
 }
 
 /// Where events go: the only exit to user code. The loop holds no borrow while it calls these, so they may call any of its

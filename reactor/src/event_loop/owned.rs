@@ -232,6 +232,7 @@ impl Slot {
             Slot::Listener(listener) => Some(&mut listener.owned),
             Slot::Process(slot) => Some(&mut slot.owned),
             Slot::Watch(slot) => Some(&mut slot.owned),
+            Slot::Udp(udp) => Some(&mut udp.owned),
             _ => None,
         }
     }
@@ -246,6 +247,7 @@ impl<S: Sink> Core<S> {
             Slot::Listener(_) => self.listener_ready(id),
             Slot::Process(_) => self.process_ready(id),
             Slot::Watch(_) => self.watch_ready(id),
+            Slot::Udp(_) => self.udp_ready(id, bits),
             _ => None,
         }
     }
@@ -285,7 +287,11 @@ impl<S: Sink> Core<S> {
     }
 
     /// The kernel does not know a handle's descriptor any more.
-    fn owned_lost(&mut self, _id: Id) {}
+    fn owned_lost(&mut self, id: Id) {
+        if let Some(Slot::Udp(_)) = self.table.get(id).map(|entry| &entry.slot) {
+            self.udp_lost(id);
+        }
+    }
 }
 
 impl<S: Sink> EventLoop<S> {

@@ -58,6 +58,9 @@ impl<S: Sink> Core<S> {
             return Some(told);
         }
         loop {
+            if let Some(told) = self.next_datagram() {
+                return Some(told);
+            }
             if self.turn.current.is_some() {
                 if let told @ Some(_) = self.next_of_current() {
                     return told;

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod changes;
+pub mod datagram;
 pub mod descriptors;
 pub mod file;
 pub mod poller;

@@ -25,6 +25,8 @@
 //! | [`shared_file::SharedFile`] | an open file that operations on other threads share |
 //! | [`process`] | start, watch, signal and reap processes |
 //! | [`inotify`] | changes of files and directories, one raw event after another (Linux) |
+//! | [`datagram`] | send and receive many datagrams a call; errors and who caused them |
+//! | [`socket_options`] | options of sockets of several kinds; groups |
 //! | [`annotate`] | tells helgrind about our synchronisation (test builds only) |
 //!
 //! Nothing else of this folder is visible above it.
@@ -32,6 +34,7 @@
 pub mod annotate;
 pub mod bound;
 pub mod clock;
+pub mod datagram;
 pub mod file;
 pub mod fork;
 pub mod inotify;
@@ -48,6 +51,7 @@ pub mod resolve;
 pub mod shared_file;
 pub mod signal;
 pub mod socket;
+pub mod socket_options;
 pub mod splice;
 pub mod stream;
 pub mod thread;
