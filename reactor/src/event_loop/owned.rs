@@ -205,6 +205,9 @@ impl<S: Sink> Core<S> {
     #[inline]
     pub(super) fn owned_event(&mut self, ready: Ready) -> Option<(Id, S::User, Told)> {
         let id = Id::from_raw(ready.key).without_operation();
+        if let Some(step) = self.conn_plain_read(id, ready) {
+            return step;
+        }
         let wanted = self.table.get_mut(id)?.slot.owned_mut()?.interest();
         let bits = ready.readiness.for_interest(wanted);
         if bits == 0 { None } else { self.owned_ready(id, bits) }

@@ -102,11 +102,20 @@ pub fn read(fd: Fd, buffer: &mut [u8]) -> Result<usize> {
 pub fn write(fd: Fd, kind: StreamKind, bytes: &[u8]) -> Result<usize> {
     let (first, length) = (bytes.as_ptr().cast(), bytes.len());
     match kind {
+        StreamKind::Socket => send(fd, bytes),
         // SAFETY: the slice has that many bytes.
-        StreamKind::Socket => counted(|| unsafe { libc::send(fd, first, length, libc::MSG_NOSIGNAL) }),
-        // SAFETY: as above.
         StreamKind::Other => without_sigpipe(|| counted(|| unsafe { libc::write(fd, first, length) })),
     }
+}
+
+/// The same to a socket.
+///
+/// # Errors
+/// As [`write`].
+#[inline]
+pub fn send(fd: Fd, bytes: &[u8]) -> Result<usize> {
+    // SAFETY: the slice has that many bytes.
+    counted(|| unsafe { libc::send(fd, bytes.as_ptr().cast(), bytes.len(), libc::MSG_NOSIGNAL) })
 }
 
 /// Writes what fits of several pieces; how many bytes.

@@ -29,7 +29,7 @@ impl Current {
 }
 
 /// A step's outcome.
-type Step<S> = Option<(Id, <S as Sink>::User, Told)>;
+pub(super) type Step<S> = Option<(Id, <S as Sink>::User, Told)>;
 
 impl<S: Sink> Core<S> {
     pub(in crate::event_loop) fn conn(&mut self, id: Id) -> Result<&mut Conn> {
@@ -98,11 +98,16 @@ impl<S: Sink> Core<S> {
     #[inline]
     pub(in crate::event_loop) fn next_of_current(&mut self) -> Step<S> {
         let Current { id, bits, .. } = self.turn.current?;
-        if self.conn_mut(id).is_none() {
-            // Closed by a callback.
+        // Done with, or closed by a callback.
+        if self.conn_mut(id).is_none_or(|conn| bits == 0 && !conn.is_pending()) {
             self.turn.current = None;
             return None;
         }
+        self.next_of_pending(id, bits)
+    }
+
+    /// The same when there may be one.
+    fn next_of_pending(&mut self, id: Id, bits: u32) -> Step<S> {
         if bits & WRITE != 0 {
             self.done_with(WRITE);
             self.conn_writable(id);
