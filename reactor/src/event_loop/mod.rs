@@ -141,6 +141,11 @@ pub trait Sink: Sized + 'static {
     fn accepted_user(listener: &Self::User) -> Self::User;
     /// A handle has an event.
     fn deliver(&self, event_loop: &EventLoop<Self>, id: Id, user: &Self::User, event: Event<'_>);
+    /// As [`Sink::deliver`] with [`Event::Data`]: the event of which there are most.
+    #[inline]
+    fn deliver_bytes(&self, event_loop: &EventLoop<Self>, id: Id, user: &Self::User, bytes: &[u8]) {
+        self.deliver(event_loop, id, user, Event::Data(bytes));
+    }
     /// A post or deferred call has its turn.
     fn post(&self, event_loop: &EventLoop<Self>, post: &mut Self::Post);
     /// The handle is gone for good and its user is given back.

@@ -80,6 +80,11 @@ impl OwnedSet {
     }
 }
 
+#[inline]
+pub(super) fn is_owned(ready: Ready) -> bool {
+    Id::from_raw(ready.key).operation() == OPERATION
+}
+
 fn registration(id: Id, interest: u8) -> Registration {
     // Urgent data is read in line (SO_OOBINLINE), and must not report by itself.
     Registration {
@@ -205,9 +210,6 @@ impl<S: Sink> Core<S> {
     #[inline]
     pub(super) fn owned_event(&mut self, ready: Ready) -> Option<(Id, S::User, Told)> {
         let id = Id::from_raw(ready.key).without_operation();
-        if let Some(step) = self.conn_plain_read(id, ready) {
-            return step;
-        }
         let wanted = self.table.get_mut(id)?.slot.owned_mut()?.interest();
         let bits = ready.readiness.for_interest(wanted);
         if bits == 0 { None } else { self.owned_ready(id, bits) }

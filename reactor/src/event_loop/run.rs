@@ -137,7 +137,12 @@ impl<S: Sink> EventLoop<S> {
         loop {
             let step = self.core()?.step(&self.claim, self.inbox, &self.sink, longest_wait_ns)?;
             match step {
-                Step::Deliver(id, user, told) => self.dispatch(id, &user, told),
+                Step::Deliver(id, user, told) => {
+                    self.dispatch(id, &user, told);
+                    drop(user);
+                    self.plain_reads()?;
+                }
+                Step::Found => self.plain_reads()?,
                 Step::Post(post) => self.dispatch_post(post),
                 Step::Release(release) => self.release(release),
                 Step::Pause | Step::End => return Ok(()),

@@ -69,6 +69,8 @@ pub(super) enum Step<S: Sink> {
     Deliver(Id, S::User, Told),
     Post(S::Post),
     Release(Release<S>),
+    /// Go through what the wait has found.
+    Found,
     /// The sink has no room.
     Pause,
     /// The turn is over.
@@ -111,6 +113,11 @@ impl<S: Sink> Turn<S> {
     /// Whether a turn was begun and not ended.
     pub(super) fn is_open(&self) -> bool {
         self.stage != Stage::Begin
+    }
+
+    /// Whether it is at what the wait has found.
+    pub(super) fn is_at_io(&self) -> bool {
+        self.stage == Stage::Io
     }
 
     /// In a forked child: the turn was that of a thread which does not exist here.
@@ -181,7 +188,12 @@ impl<S: Sink> Core<S> {
                         return Ok(Step::End);
                     }
                 },
-                _ => self.next_stage()?,
+                _ => {
+                    self.next_stage()?;
+                    if self.turn.is_at_io() && !self.turn.ready.is_empty() {
+                        return Ok(Step::Found);
+                    }
+                }
             }
         }
     }

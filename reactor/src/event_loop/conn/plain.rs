@@ -2,14 +2,13 @@
 //! look-up each; whatever is not that simple is left to `step` and `commands`.
 
 use super::state::flag;
-use super::step::{Current, Step};
+use super::step::Current;
 use crate::base::error::Result;
 use crate::base::id::Id;
 use crate::base::interest::READ;
-use crate::event_loop::core::{Core, Slot, Told};
+use crate::event_loop::core::{Core, Slot};
 use crate::event_loop::limits::READ_SIZE;
-use crate::event_loop::{EventLoop, Sink};
-use crate::sys::poller::Ready;
+use crate::event_loop::{EventLoop, Sink, owned};
 use crate::sys::stream;
 use std::io::IoSlice;
 
@@ -22,33 +21,75 @@ impl<S: Sink> EventLoop<S> {
     pub fn conn_write_bytes(&self, id: Id, bytes: &[u8]) -> Result<bool> {
         self.core()?.conn_write_bytes(id, bytes)
     }
+
+    /// Goes on with what the wait has found as long as it is nothing but bytes for the program. Whatever else comes, and
+    /// whatever a callback has left to be done, is the turn's.
+    #[inline]
+    pub(in crate::event_loop) fn plain_reads(&self) -> Result<()> {
+        let mut core = self.core()?;
+        if !core.is_at_plain_read() {
+            return Ok(());
+        }
+        core.turn.current = None;
+        let mut buffer = std::mem::take(&mut core.read_buffer);
+        // Whoever wants to know which callbacks are slow gets them one by one.
+        while self.slow_after_ns.get() == 0 && self.sink.has_room() {
+            let Some((id, user, count)) = core.next_plain_read(&mut buffer) else { break };
+            drop(core);
+            self.sink.deliver_bytes(self, id, &user, &buffer[..count]);
+            drop(user);
+            core = self.core()?;
+            if !core.conn_is_settled(id) {
+                core.turn.current = Some(Current::of(id));
+                break;
+            }
+        }
+        core.read_buffer = buffer;
+        Ok(())
+    }
 }
 
 impl<S: Sink> Core<S> {
-    /// What the poller has reported if it is a connection that has something to read and nothing else; else `None`.
+    /// Whether there are events of the wait, and nothing comes before them.
     #[inline]
-    pub(in crate::event_loop) fn conn_plain_read(&mut self, id: Id, ready: Ready) -> Option<Step<S>> {
-        let entry = self.table.get_mut(id)?;
-        let Slot::Conn(conn) = &mut entry.slot else { return None };
-        let plain = ready.readiness.is_just(READ) && conn.reads_plainly() && self.read_buffer.len() == READ_SIZE;
-        if !plain {
+    fn is_at_plain_read(&mut self) -> bool {
+        let at_io = self.turn.is_at_io() && self.turn.accepting.is_none() && self.read_buffer.len() == READ_SIZE;
+        at_io && self.turn.current.is_none_or(|current| current.is_done() && self.conn_is_settled(current.id()))
+    }
+
+    /// The next event of the wait if it is a connection's that has something to read and nothing else: reads.
+    #[inline]
+    fn next_plain_read(&mut self, buffer: &mut [u8]) -> Option<(Id, S::User, usize)> {
+        let ready = self.turn.ready.get(self.turn.next_ready).filter(|_| self.turn.next_tell >= self.turn.tell.len())?;
+        if !owned::is_owned(ready) || !ready.readiness.is_just(READ) {
             return None;
         }
-        // Afterwards the loop looks at what the callback has noted.
-        self.turn.current = Some(Current::of(id));
-        match stream::read(conn.owned.fd(), &mut self.read_buffer) {
+        let id = Id::from_raw(ready.key).without_operation();
+        let entry = self.table.get_mut(id)?;
+        let Slot::Conn(conn) = &mut entry.slot else { return None };
+        if !conn.reads_plainly() {
+            return None;
+        }
+        self.turn.next_ready += 1;
+        match stream::read(conn.owned.fd(), buffer) {
             Ok(count) if count > 0 => {
                 conn.bytes_in += count as u64;
                 conn.touch(id, flag::HAS_READ, &mut self.conns.touched);
                 self.stats.events += 1;
-                let buffer = std::mem::take(&mut self.read_buffer);
-                Some(Some((id, entry.user.clone(), Told::Received { buffer, start: 0, end: count })))
+                Some((id, entry.user.clone(), count))
             }
             other => {
                 self.conn_read_nothing(id, other);
-                Some(self.next_of_current())
+                self.turn.current = Some(Current::of(id));
+                None
             }
         }
+    }
+
+    /// Whether a callback has left nothing to be done for its connection.
+    #[inline]
+    fn conn_is_settled(&mut self, id: Id) -> bool {
+        self.conn_mut(id).is_none_or(|conn| !conn.is_pending())
     }
 
     #[inline]

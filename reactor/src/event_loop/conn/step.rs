@@ -26,10 +26,19 @@ impl Current {
     pub(super) fn of(id: Id) -> Current {
         Current { id, bits: 0, frames_left: FRAMES_PER_TURN }
     }
+
+    pub(super) fn id(self) -> Id {
+        self.id
+    }
+
+    /// What it was ready for is done.
+    pub(super) fn is_done(self) -> bool {
+        self.bits == 0
+    }
 }
 
 /// A step's outcome.
-pub(super) type Step<S> = Option<(Id, <S as Sink>::User, Told)>;
+type Step<S> = Option<(Id, <S as Sink>::User, Told)>;
 
 impl<S: Sink> Core<S> {
     pub(in crate::event_loop) fn conn(&mut self, id: Id) -> Result<&mut Conn> {
