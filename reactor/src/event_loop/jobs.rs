@@ -133,7 +133,7 @@ impl<U> Jobs<U> {
             self.taken.clear();
             self.next = 0;
         }
-        if self.ended.pending.swap(false, Ordering::SeqCst) {
+        if self.pending() && self.ended.pending.swap(false, Ordering::SeqCst) {
             let mut ended = self.ended.tasks.lock();
             self.outstanding -= ended.len();
             self.taken.append(&mut ended);
