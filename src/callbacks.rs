@@ -75,7 +75,7 @@ pub(crate) fn status_and_value(outcome: &Outcome) -> (c_int, i64) {
 
 /// # Safety
 /// The functions may be called with `data`.
-#[inline]
+#[inline(always)]
 unsafe fn deliver_data(callbacks: &ConnCallbacks, id: u64, data: *mut c_void, bytes: &[u8]) {
     if let Some(call) = callbacks.on_data {
         // SAFETY: the caller's promise; the bytes live through the call.
@@ -179,7 +179,7 @@ impl Sink for Callbacks {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn deliver_bytes(&self, _event_loop: &EventLoop<Self>, id: Id, user: &User, bytes: &[u8]) {
         inject::panic_if_asked("dispatch");
         if let Callback::Conn(callbacks) = &user.callback {

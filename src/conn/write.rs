@@ -1,7 +1,7 @@
 //! Chapter: connections (writing).
 
 use crate::convert;
-use crate::registry::find_handle;
+use crate::registry::{find_handle, find_handle_inline};
 use crate::types::{tg_fd, tg_handle};
 use std::ffi::{c_int, c_void};
 use std::io::IoSlice;
@@ -45,9 +45,9 @@ pub unsafe extern "C" fn tg_conn_write(conn: tg_handle, data: *const c_void, len
     })
 }
 
-#[inline]
+#[inline(always)]
 fn write(conn: tg_handle, bytes: &[u8]) -> Result<bool> {
-    let (found, id) = find_handle(conn)?;
+    let (found, id) = find_handle_inline(conn)?;
     on_loop!(found, event_loop => event_loop.conn_write_bytes(id, bytes))
 }
 

@@ -88,7 +88,7 @@ impl<T> Table<T> {
     }
 
     /// The value, unless the id is stale or foreign.
-    #[inline]
+    #[inline(always)]
     pub fn get_mut(&mut self, id: Id) -> Option<&mut T> {
         let owner = self.owner;
         let slot = self.slots.get_mut(id.index() as usize)?;

@@ -236,9 +236,15 @@ impl<S: Sink> EventLoop<S> {
         self.poisoned.set(true);
     }
 
-    /// The state, for the length of one command.
-    #[inline]
+    /// The state, for the length of one command. Not inlined: every command begins with it, and few are in a hurry.
+    #[inline(never)]
     fn core(&self) -> Result<RefMut<'_, Core<S>>> {
+        self.core_inline()
+    }
+
+    /// The same for what is called once a request or more often.
+    #[inline(always)]
+    fn core_inline(&self) -> Result<RefMut<'_, Core<S>>> {
         if self.claim.is_forked() {
             return Err(Error::FORKED);
         }

@@ -135,7 +135,7 @@ impl<S: Sink> EventLoop<S> {
 
     fn turn(&self, longest_wait_ns: i64) -> Result<()> {
         loop {
-            let step = self.core()?.step(&self.claim, self.inbox, &self.sink, longest_wait_ns)?;
+            let step = self.core_inline()?.step(&self.claim, self.inbox, &self.sink, longest_wait_ns)?;
             match step {
                 Step::Deliver(id, user, told) => {
                     self.dispatch(id, &user, told);

@@ -70,7 +70,7 @@ pub fn set_nonblocking(fd: Fd, nonblocking: bool) -> Result<bool> {
 }
 
 /// Repeats a call that a signal has interrupted.
-#[inline]
+#[inline(always)]
 fn counted(mut call: impl FnMut() -> isize) -> Result<usize> {
     loop {
         let count = call();
@@ -88,7 +88,7 @@ fn counted(mut call: impl FnMut() -> isize) -> Result<usize> {
 ///
 /// # Errors
 /// The system's: EAGAIN when nothing is there, ECONNRESET.
-#[inline]
+#[inline(always)]
 pub fn read(fd: Fd, buffer: &mut [u8]) -> Result<usize> {
     // SAFETY: the buffer has that many bytes.
     counted(|| unsafe { libc::read(fd, buffer.as_mut_ptr().cast(), buffer.len()) })
@@ -112,7 +112,7 @@ pub fn write(fd: Fd, kind: StreamKind, bytes: &[u8]) -> Result<usize> {
 ///
 /// # Errors
 /// As [`write`].
-#[inline]
+#[inline(always)]
 pub fn send(fd: Fd, bytes: &[u8]) -> Result<usize> {
     // SAFETY: the slice has that many bytes.
     counted(|| unsafe { libc::send(fd, bytes.as_ptr().cast(), bytes.len(), libc::MSG_NOSIGNAL) })

@@ -126,7 +126,7 @@ impl<S: Sink> Core<S> {
 
 impl Conn {
     /// See [`Core::conn_touch`].
-    #[inline]
+    #[inline(always)]
     pub(super) fn touch(&mut self, id: Id, what: u32, touched: &mut Vec<Id>) {
         if self.timer.is_none() && what & flag::REARM == 0 {
             return;

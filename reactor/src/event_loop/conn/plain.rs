@@ -17,16 +17,15 @@ impl<S: Sink> EventLoop<S> {
     ///
     /// # Errors
     /// As [`EventLoop::conn_write`].
-    #[inline]
+    #[inline(always)]
     pub fn conn_write_bytes(&self, id: Id, bytes: &[u8]) -> Result<bool> {
-        self.core()?.conn_write_bytes(id, bytes)
+        self.core_inline()?.conn_write_bytes(id, bytes)
     }
 
     /// Goes on with what the wait has found as long as it is nothing but bytes for the program. Whatever else comes, and
     /// whatever a callback has left to be done, is the turn's.
-    #[inline]
     pub(in crate::event_loop) fn plain_reads(&self) -> Result<()> {
-        let mut core = self.core()?;
+        let mut core = self.core_inline()?;
         if !core.is_at_plain_read() {
             return Ok(());
         }
@@ -38,7 +37,7 @@ impl<S: Sink> EventLoop<S> {
             drop(core);
             self.sink.deliver_bytes(self, id, &user, &buffer[..count]);
             drop(user);
-            core = self.core()?;
+            core = self.core_inline()?;
             if !core.conn_is_settled(id) {
                 core.turn.current = Some(Current::of(id));
                 break;
@@ -51,14 +50,14 @@ impl<S: Sink> EventLoop<S> {
 
 impl<S: Sink> Core<S> {
     /// Whether there are events of the wait, and nothing comes before them.
-    #[inline]
+    #[inline(always)]
     fn is_at_plain_read(&mut self) -> bool {
         let at_io = self.turn.is_at_io() && self.turn.accepting.is_none() && self.read_buffer.len() == READ_SIZE;
         at_io && self.turn.current.is_none_or(|current| current.is_done() && self.conn_is_settled(current.id()))
     }
 
     /// The next event of the wait if it is a connection's that has something to read and nothing else: reads.
-    #[inline]
+    #[inline(always)]
     fn next_plain_read(&mut self, buffer: &mut [u8]) -> Option<(Id, S::User, usize)> {
         let ready = self.turn.ready.get(self.turn.next_ready).filter(|_| self.turn.next_tell >= self.turn.tell.len())?;
         if !owned::is_owned(ready) || !ready.readiness.is_just(READ) {
@@ -87,12 +86,12 @@ impl<S: Sink> Core<S> {
     }
 
     /// Whether a callback has left nothing to be done for its connection.
-    #[inline]
+    #[inline(always)]
     fn conn_is_settled(&mut self, id: Id) -> bool {
         self.conn_mut(id).is_none_or(|conn| !conn.is_pending())
     }
 
-    #[inline]
+    #[inline(always)]
     fn conn_write_bytes(&mut self, id: Id, bytes: &[u8]) -> Result<bool> {
         let Core { table, conns, .. } = self;
         let conn = match table.get_mut(id).map(|entry| &mut entry.slot) {

@@ -211,7 +211,7 @@ impl Conn {
     }
 
     /// Whether it is to look for what the peer sends.
-    #[inline]
+    #[inline(always)]
     pub(super) fn reads(&self) -> bool {
         if self.has(flag::FINISHING) {
             return !self.has(flag::EOF | flag::OVER);
@@ -221,7 +221,7 @@ impl Conn {
     }
 
     /// Whether the program wants what is held.
-    #[inline]
+    #[inline(always)]
     pub(super) fn delivers(&self) -> bool {
         self.has(flag::LEFTOVER) && !self.has(flag::PAUSED | flag::HELD | flag::FINISHING | flag::OVER)
     }
@@ -238,7 +238,7 @@ impl Conn {
     }
 
     /// Whether what is read goes to the program as it comes, and nothing else is to be told or done.
-    #[inline]
+    #[inline(always)]
     pub(super) fn reads_plainly(&self) -> bool {
         const ELSE: u32 = flag::TELL | flag::LEFTOVER | flag::FINISHING;
         let shape = &*self.shape;
@@ -251,14 +251,14 @@ impl Conn {
     }
 
     /// Whether so many bytes may be sent at once, with nothing before them.
-    #[inline]
+    #[inline(always)]
     pub(super) fn writes_plainly(&self, length: usize) -> bool {
         const ELSE: u32 = flag::CONNECTING | flag::SHUT_WANTED | flag::SHUT | flag::OVER | flag::NO_SOCKET;
         !self.has(ELSE) && self.out.is_unused() && length > 0 && length <= self.shape.limit
     }
 
     /// Whether there is something to do or to tell without the poller's saying so.
-    #[inline]
+    #[inline(always)]
     pub(super) fn is_pending(&self) -> bool {
         self.has(flag::TELL) || self.out.has_over() || self.delivers()
     }
