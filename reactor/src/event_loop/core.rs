@@ -20,7 +20,7 @@ use crate::io::descriptors::Descriptors;
 use crate::sys::clock::WallWatch;
 use crate::sys::poller::{Poller, Waker};
 use crate::sys::port::Claim;
-use crate::sys::{Fd, signal};
+use crate::sys::{Fd, signal, thread};
 use std::collections::VecDeque;
 
 /// Where in the turn a hook is called.
@@ -372,7 +372,7 @@ impl<S: Sink> Core<S> {
 
 fn work_threads(asked: u32) -> usize {
     match asked {
-        0 => std::thread::available_parallelism().map_or(0, usize::from).max(MIN_WORK_THREADS as usize),
+        0 => thread::processors().max(MIN_WORK_THREADS as usize),
         some => some as usize,
     }
 }
