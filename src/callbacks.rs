@@ -97,6 +97,16 @@ pub(crate) fn status_and_value(outcome: &Outcome) -> (c_int, i64) {
 
 /// # Safety
 /// The functions may be called with `data`.
+#[inline(always)]
+unsafe fn deliver_data(callbacks: &ConnCallbacks, id: u64, data: *mut c_void, bytes: &[u8]) {
+    if let Some(call) = callbacks.on_data {
+        // SAFETY: the caller's promise; the bytes live through the call.
+        unsafe { call(id, data, bytes.as_ptr().cast(), bytes.len()) };
+    }
+}
+
+/// # Safety
+/// The functions may be called with `data`.
 #[inline]
 unsafe fn deliver_conn(callbacks: &ConnCallbacks, id: u64, data: *mut c_void, event: Event<'_>) {
     let plain = |callback: tg_conn_cb| {
@@ -106,12 +116,8 @@ unsafe fn deliver_conn(callbacks: &ConnCallbacks, id: u64, data: *mut c_void, ev
         }
     };
     match event {
-        Event::Data(bytes) => {
-            if let Some(call) = callbacks.on_data {
-                // SAFETY: the caller's promise; the bytes live through the call.
-                unsafe { call(id, data, bytes.as_ptr().cast(), bytes.len()) };
-            }
-        }
+        // SAFETY: the caller's promise.
+        Event::Data(bytes) => unsafe { deliver_data(callbacks, id, data, bytes) },
         Event::Opened => plain(callbacks.on_open),
         Event::Readable => plain(callbacks.on_readable),
         Event::Eof => plain(callbacks.on_eof),
@@ -224,6 +230,15 @@ impl Sink for Callbacks {
                 (Callback::Udp(calls), event) => udp::deliver(calls, id, data, event),
                 _ => {}
             }
+        }
+    }
+
+    #[inline(always)]
+    fn deliver_bytes(&self, _event_loop: &EventLoop<Self>, id: Id, user: &User, bytes: &[u8]) {
+        inject::panic_if_asked("dispatch");
+        if let Callback::Conn(callbacks) = &user.callback {
+            // SAFETY: as above.
+            unsafe { deliver_data(callbacks, id.raw(), user.user, bytes) };
         }
     }
 

@@ -108,7 +108,7 @@ pub(crate) fn count() -> (u64, u64) {
     (LIVE_LOOPS.load(Ordering::Relaxed), LIVE_POLLERS.load(Ordering::Relaxed))
 }
 
-#[inline]
+#[inline(always)]
 fn entry_of(id: Id) -> Result<&'static Entry> {
     if id.operation() != 0 || id == Id::NONE {
         return Err(Error::STALE);
@@ -118,7 +118,7 @@ fn entry_of(id: Id) -> Result<&'static Entry> {
 
 impl Entry {
     /// The loop, if the calling thread may use it.
-    #[inline]
+    #[inline(always)]
     fn get(&self) -> Result<&Loop> {
         if self.owner.load(Ordering::Acquire) != thread::token() {
             return Err(self.why_not());
@@ -146,7 +146,7 @@ impl Entry {
 /// # Errors
 /// [`Error::STALE`], [`Error::KIND`] for the id of a handle or poller, [`Error::WRONG_THREAD`], [`Error::PANIC`];
 /// [`Error::FORKED`] comes from the loop itself.
-#[inline]
+#[inline(never)]
 pub(crate) fn find_loop(raw: u64) -> Result<&'static Loop> {
     let id = Id::from_raw(raw);
     let entry = entry_of(id)?;
@@ -171,12 +171,19 @@ fn not_a_loop(id: Id, entry: &'static Entry) -> Error {
     }
 }
 
-/// The loop that a handle belongs to, and the handle as the engine knows it.
+/// The loop that a handle belongs to, and the handle as the engine knows it. (Not inlined: nearly every function begins with
+/// it, and few are in a hurry.)
 ///
 /// # Errors
 /// [`Error::STALE`], [`Error::WRONG_THREAD`], [`Error::PANIC`]; the rest comes from the loop itself.
-#[inline]
+#[inline(never)]
 pub(crate) fn find_handle(raw: u64) -> Result<(&'static Loop, Id)> {
+    find_handle_inline(raw)
+}
+
+/// The same for what is called once a request or more often.
+#[inline(always)]
+pub(crate) fn find_handle_inline(raw: u64) -> Result<(&'static Loop, Id)> {
     let id = Id::from_raw(raw);
     let entry = entry_of(id)?;
     if id.index() == OWNER_INDEX && (is_poller(id) || is_group(id)) {

@@ -1,7 +1,7 @@
 //! Chapter: connections (writing).
 
 use crate::convert;
-use crate::registry::find_handle;
+use crate::registry::{find_handle, find_handle_inline};
 use crate::types::{tg_buffer, tg_fd, tg_free_cb, tg_handle};
 use std::ffi::{c_int, c_void};
 use std::io::IoSlice;
@@ -26,12 +26,17 @@ use tidegate_reactor::{Error, Result};
 pub unsafe extern "C" fn tg_conn_write(conn: tg_handle, data: *const c_void, length: usize) -> c_int {
     guard!(tg_conn_write(conn, data, length), {
         // SAFETY: the caller's promise.
-        unsafe { convert::bytes(data.cast(), length) }.and_then(|bytes| write(conn, &[IoSlice::new(bytes)]))
+        unsafe { convert::bytes(data.cast(), length) }.and_then(|bytes| write(conn, bytes))
     })
 }
 
-#[inline]
-fn write(conn: tg_handle, pieces: &[IoSlice<'_>]) -> Result<bool> {
+#[inline(always)]
+fn write(conn: tg_handle, bytes: &[u8]) -> Result<bool> {
+    let (found, id) = find_handle_inline(conn)?;
+    on_loop!(found, event_loop => event_loop.conn_write_bytes(id, bytes))
+}
+
+fn write_pieces(conn: tg_handle, pieces: &[IoSlice<'_>]) -> Result<bool> {
     let (found, id) = find_handle(conn)?;
     on_loop!(found, event_loop => event_loop.conn_write(id, pieces))
 }
@@ -50,7 +55,7 @@ fn write(conn: tg_handle, pieces: &[IoSlice<'_>]) -> Result<bool> {
 pub unsafe extern "C" fn tg_conn_writev(conn: tg_handle, buffers: *const tg_buffer, count: usize) -> c_int {
     guard!(tg_conn_writev(conn, buffers, count), {
         // SAFETY: the caller's promise.
-        unsafe { convert::pieces(buffers, count) }.and_then(|pieces| write(conn, &pieces))
+        unsafe { convert::pieces(buffers, count) }.and_then(|pieces| write_pieces(conn, &pieces))
     })
 }
 

@@ -220,7 +220,7 @@ impl<U> Jobs<U> {
             self.taken.clear();
             self.next = 0;
         }
-        if self.ended.pending.swap(false, Ordering::SeqCst) {
+        if self.pending() && self.ended.pending.swap(false, Ordering::SeqCst) {
             let mut ended = self.ended.tasks.lock();
             self.outstanding -= ended.len();
             self.taken.append(&mut ended);
@@ -411,7 +411,7 @@ impl<S: Sink> Core<S> {
 /// How many threads a pool may have. The system is asked only when one is made: its answer takes reading some files.
 fn threads(asked: usize) -> usize {
     match asked {
-        0 => std::thread::available_parallelism().map_or(0, usize::from).max(MIN_WORK_THREADS as usize),
+        0 => crate::sys::thread::processors().max(MIN_WORK_THREADS as usize),
         some => some,
     }
 }

@@ -186,6 +186,11 @@ pub trait Sink: Sized + 'static {
     fn accepted_user(listener: &Self::User) -> Self::User;
     /// A handle has an event.
     fn deliver(&self, event_loop: &EventLoop<Self>, id: Id, user: &Self::User, event: Event<'_>);
+    /// As [`Sink::deliver`] with [`Event::Data`]: the event of which there are most.
+    #[inline]
+    fn deliver_bytes(&self, event_loop: &EventLoop<Self>, id: Id, user: &Self::User, bytes: &[u8]) {
+        self.deliver(event_loop, id, user, Event::Data(bytes));
+    }
     /// A post or deferred call has its turn.
     fn post(&self, event_loop: &EventLoop<Self>, post: &mut Self::Post);
     /// The handle is gone for good and its user is given back.
@@ -276,9 +281,15 @@ impl<S: Sink> EventLoop<S> {
         self.poisoned.set(true);
     }
 
-    /// The state, for the length of one command.
-    #[inline]
+    /// The state, for the length of one command. Not inlined: every command begins with it, and few are in a hurry.
+    #[inline(never)]
     fn core(&self) -> Result<RefMut<'_, Core<S>>> {
+        self.core_inline()
+    }
+
+    /// The same for what is called once a request or more often.
+    #[inline(always)]
+    fn core_inline(&self) -> Result<RefMut<'_, Core<S>>> {
         if self.claim.is_forked() {
             return Err(Error::FORKED);
         }

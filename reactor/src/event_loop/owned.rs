@@ -80,6 +80,11 @@ impl OwnedSet {
     }
 }
 
+#[inline]
+pub(super) fn is_owned(ready: Ready) -> bool {
+    Id::from_raw(ready.key).operation() == OPERATION
+}
+
 fn registration(id: Id, interest: u8) -> Registration {
     // Urgent data is read in line (SO_OOBINLINE), and must not report by itself.
     Registration {

@@ -1,7 +1,7 @@
 //! What the wait has found, one delivery at a time: async handles, lost descriptors, signals, descriptors.
 
 use super::core::{Core, Slot, Told};
-use super::owned;
+use super::owned::is_owned;
 use super::timer::wall_registration;
 use super::turn::WALL_KEY;
 use super::{Event, Sink};
@@ -199,9 +199,4 @@ impl<S: Sink> Core<S> {
         self.move_owned();
         Ok(())
     }
-}
-
-#[inline]
-fn is_owned(ready: Ready) -> bool {
-    Id::from_raw(ready.key).operation() == owned::OPERATION
 }

@@ -149,9 +149,14 @@ impl<S: Sink> EventLoop<S> {
 
     fn turn(&self, longest_wait_ns: i64) -> Result<()> {
         loop {
-            let step = self.core()?.step(&self.claim, self.inbox, &self.sink, longest_wait_ns)?;
+            let step = self.core_inline()?.step(&self.claim, self.inbox, &self.sink, longest_wait_ns)?;
             match step {
-                Step::Deliver(id, user, told) => self.dispatch(id, &user, told),
+                Step::Deliver(id, user, told) => {
+                    self.dispatch(id, &user, told);
+                    drop(user);
+                    self.plain_reads()?;
+                }
+                Step::Found => self.plain_reads()?,
                 Step::Post(post) => self.dispatch_post(post),
                 Step::Release(release) => self.release(release),
                 Step::Pause | Step::End => return Ok(()),

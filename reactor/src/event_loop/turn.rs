@@ -73,6 +73,8 @@ pub(super) enum Step<S: Sink> {
     Deliver(Id, S::User, Told),
     Post(S::Post),
     Release(Release<S>),
+    /// Go through what the wait has found.
+    Found,
     /// The sink has no room.
     Pause,
     /// The turn is over.
@@ -117,6 +119,11 @@ impl<S: Sink> Turn<S> {
     /// Whether a turn was begun and not ended.
     pub(super) fn is_open(&self) -> bool {
         self.stage != Stage::Begin
+    }
+
+    /// Whether it is at what the wait has found.
+    pub(super) fn is_at_io(&self) -> bool {
+        self.stage == Stage::Io
     }
 
     /// In a forked child: the turn was that of a thread which does not exist here.
@@ -187,7 +194,12 @@ impl<S: Sink> Core<S> {
                         return Ok(Step::End);
                     }
                 },
-                _ => self.next_stage()?,
+                _ => {
+                    self.next_stage()?;
+                    if self.turn.is_at_io() && !self.turn.ready.is_empty() {
+                        return Ok(Step::Found);
+                    }
+                }
             }
         }
     }
@@ -215,12 +227,9 @@ impl<S: Sink> Core<S> {
                 queue(&mut self.turn.posts, &mut self.deferred);
                 self.enter_hooks(HookKind::Idle)
             }
-            Stage::Hooks(HookKind::Idle) => self.enter_hooks(HookKind::Prepare),
-            Stage::Hooks(HookKind::Prepare) => Stage::Wait,
-            Stage::Hooks(HookKind::Check) => Stage::Releases,
-            Stage::Timers if self.wall_timers.armed_count() == 0 => Stage::Posts,
-            Stage::Timers => Stage::WallTimers,
-            Stage::WallTimers => Stage::Posts,
+            Stage::Hooks(kind) => self.after_hooks(kind),
+            Stage::Timers if self.wall_timers.armed_count() > 0 => Stage::WallTimers,
+            Stage::Timers | Stage::WallTimers => self.after_timers(),
             Stage::Jobs => Stage::Asyncs,
             Stage::Asyncs => {
                 self.turn.conns.clear();
@@ -244,10 +253,31 @@ impl<S: Sink> Core<S> {
     /// Those started by now are called; what they start is called in the next turn.
     fn enter_hooks(&mut self, kind: HookKind) -> Stage {
         let started = &self.hooks[kind as usize];
-        if !started.is_empty() {
-            self.turn.hooks.extend(started);
+        if started.is_empty() {
+            return self.after_hooks(kind);
         }
+        self.turn.hooks.extend(started);
         Stage::Hooks(kind)
+    }
+
+    fn after_hooks(&mut self, kind: HookKind) -> Stage {
+        match kind {
+            HookKind::Idle => self.enter_hooks(HookKind::Prepare),
+            HookKind::Prepare => Stage::Wait,
+            HookKind::Check => Stage::Releases,
+        }
+    }
+
+    /// Straight on to the I/O, as most often, when there is nothing before it.
+    fn after_timers(&mut self) -> Stage {
+        let turn = &mut self.turn;
+        let quiet = turn.posts.is_empty()
+            && !self.jobs.has_ended()
+            && turn.next_async >= turn.asyncs.len()
+            && self.conns.listed.is_empty()
+            && turn.signals.is_empty()
+            && !self.descriptors.has_casualties();
+        if quiet { Stage::Io } else { Stage::Posts }
     }
 
     fn next_hook(&mut self, kind: HookKind) -> Option<(Id, S::User, Told)> {
@@ -300,7 +330,9 @@ impl<S: Sink> Core<S> {
 
     /// Decides what this turn will do: whatever comes up later is for the next one.
     fn settle(&mut self, claim: &Claim, inbox: &Inbox<S::Post>) -> Result<()> {
-        self.timers.resolve(self.now_ns);
+        if self.timers.has_marked() {
+            self.timers.resolve(self.now_ns);
+        }
         self.timers.begin_expiry(self.now_ns);
         if self.wall_timers.armed_count() > 0 {
             self.turn.wall_now_ns = self.clock.wall_ns();
@@ -349,7 +381,9 @@ impl<S: Sink> Core<S> {
         if idle || self.has_work() || self.descriptors.any_regular_ready() || self.any_always_ready() {
             return 0;
         }
-        self.timers.resolve(now_ns);
+        if self.timers.has_marked() {
+            self.timers.resolve(now_ns);
+        }
         let mut rest = if longest_wait_ns < 0 { i64::MAX } else { longest_wait_ns };
         if let Some(deadline) = self.timers.next_deadline() {
             rest = rest.min(deadline.saturating_sub(now_ns));

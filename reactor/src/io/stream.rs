@@ -40,6 +40,12 @@ impl Outgoing {
         self.0.as_ref().is_none_or(|queue| queue.is_empty())
     }
 
+    /// Whether nothing waits and nothing is over: there is not even a queue.
+    #[inline]
+    pub fn is_unused(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// Bytes that wait in memory.
     #[inline]
     pub fn bytes(&self) -> usize {
@@ -97,6 +103,15 @@ impl Outgoing {
     /// [`Error::NO_MEMORY`].
     pub fn push(&mut self, pieces: &[IoSlice<'_>]) -> Result<()> {
         self.queue().push(pieces, 0)
+    }
+
+    /// Lets wait what is behind the first `sent` bytes, which are out already; how many those were.
+    ///
+    /// # Errors
+    /// [`Error::NO_MEMORY`].
+    pub fn push_rest(&mut self, bytes: &[u8], sent: usize) -> Result<usize> {
+        self.queue().push(&[IoSlice::new(bytes)], sent)?;
+        Ok(sent)
     }
 
     /// Lets a buffer wait; 0 bytes went out at once.

@@ -6,7 +6,7 @@
 //! |---|---|
 //! | [`clock`] | the monotonic and the wall clock in nanoseconds; [`clock::WallWatch`] tells of jumps |
 //! | [`fork`] | the number of forks this process has come through, without a system call |
-//! | [`thread`] | a number for the calling thread that is never reused |
+//! | [`thread`] | a number for the calling thread that is never reused; how many processors there are |
 //! | [`lock::Lock`] | a mutex that a forked child can take back |
 //! | [`port`] | the thread-safe door of each loop: claim, wake, stop, pending signals |
 //! | [`poller::Poller`] | register descriptors, wait for readiness, be woken |

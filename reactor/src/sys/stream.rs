@@ -75,7 +75,7 @@ pub fn set_nonblocking(fd: Fd, nonblocking: bool) -> Result<bool> {
 }
 
 /// Repeats a call that a signal has interrupted.
-#[inline]
+#[inline(always)]
 fn counted(mut call: impl FnMut() -> isize) -> Result<usize> {
     loop {
         let count = call();
@@ -93,7 +93,7 @@ fn counted(mut call: impl FnMut() -> isize) -> Result<usize> {
 ///
 /// # Errors
 /// The system's: EAGAIN when nothing is there, ECONNRESET.
-#[inline]
+#[inline(always)]
 pub fn read(fd: Fd, buffer: &mut [u8]) -> Result<usize> {
     // SAFETY: the buffer has that many bytes.
     counted(|| unsafe { libc::read(fd, buffer.as_mut_ptr().cast(), buffer.len()) })
@@ -107,11 +107,20 @@ pub fn read(fd: Fd, buffer: &mut [u8]) -> Result<usize> {
 pub fn write(fd: Fd, kind: StreamKind, bytes: &[u8]) -> Result<usize> {
     let (first, length) = (bytes.as_ptr().cast(), bytes.len());
     match kind {
+        StreamKind::Socket => send(fd, bytes),
         // SAFETY: the slice has that many bytes.
-        StreamKind::Socket => counted(|| unsafe { libc::send(fd, first, length, libc::MSG_NOSIGNAL) }),
-        // SAFETY: as above.
         StreamKind::Other => without_sigpipe(|| counted(|| unsafe { libc::write(fd, first, length) })),
     }
+}
+
+/// The same to a socket.
+///
+/// # Errors
+/// As [`write`].
+#[inline(always)]
+pub fn send(fd: Fd, bytes: &[u8]) -> Result<usize> {
+    // SAFETY: the slice has that many bytes.
+    counted(|| unsafe { libc::send(fd, bytes.as_ptr().cast(), bytes.len(), libc::MSG_NOSIGNAL) })
 }
 
 /// Writes what fits of several pieces; how many bytes.

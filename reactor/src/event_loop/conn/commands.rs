@@ -375,7 +375,6 @@ impl<S: Sink> Core<S> {
     }
 
     /// See [`EventLoop::conn_write`].
-    #[inline]
     pub(in crate::event_loop) fn conn_write_pieces(&mut self, id: Id, pieces: &[IoSlice<'_>]) -> Result<bool> {
         let conn = self.conn(id)?;
         conn.check_writable()?;
@@ -424,7 +423,7 @@ impl<S: Sink> Core<S> {
     }
 
     /// Something waits to be written: what that changes.
-    fn conn_queued(&mut self, id: Id, was_empty: bool) -> Result<bool> {
+    pub(super) fn conn_queued(&mut self, id: Id, was_empty: bool) -> Result<bool> {
         let conn = self.conn(id)?;
         conn.flags |= flag::BLOCKED;
         let high = conn.see_high_mark();

@@ -1,7 +1,8 @@
 //! Connected streams: sockets, pipes, terminals.
 //!
 //! `state` is what one is made of, `commands` what the program may ask for, `step` what readiness leads to, `ending` how
-//! one ends, `deadlines` its timeouts, `limits` its rate limits, `passing` descriptors that it carries, `relay` the forwarding of one into another.
+//! one ends, `deadlines` its timeouts, `limits` its rate limits, `passing` descriptors that it carries, `relay` the
+//! forwarding of one into another, `plain` the shortest ways for what most of them do.
 //!
 //! Whatever a connection has to tell comes from the loop: commands only note it in the connection's flags, and the loop
 //! comes by in its next turn.
@@ -11,6 +12,7 @@ mod deadlines;
 mod ending;
 mod limits;
 mod passing;
+mod plain;
 mod relay;
 mod state;
 mod step;

@@ -245,7 +245,7 @@ impl Conn {
     }
 
     /// Whether it is to look for what the peer sends.
-    #[inline]
+    #[inline(always)]
     pub(super) fn reads(&self) -> bool {
         if self.has(flag::FINISHING) {
             return !self.has(flag::EOF | flag::OVER);
@@ -255,6 +255,7 @@ impl Conn {
     }
 
     /// Whether the program wants what is held.
+    #[inline(always)]
     pub(super) fn delivers(&self) -> bool {
         self.has(flag::LEFTOVER) && !self.has(flag::PAUSED | flag::HELD | flag::FINISHING | flag::OVER)
     }
@@ -286,7 +287,29 @@ impl Conn {
         self.has(flag::CONNECTING | flag::BLOCKED) && !self.has(flag::OVER | flag::WRITE_SLOWED)
     }
 
+    /// Whether what is read goes to the program as it comes, and nothing else is to be told or done.
+    #[inline(always)]
+    pub(super) fn reads_plainly(&self) -> bool {
+        const ELSE: u32 = flag::TELL | flag::LEFTOVER | flag::FINISHING;
+        let shape = &*self.shape;
+        !self.has(ELSE)
+            && self.reads()
+            && self.extra.is_none()
+            && shape.framing == Framing::None
+            && !shape.pull
+            && !shape.takes_descriptors
+            && !self.out.has_over()
+    }
+
+    /// Whether so many bytes may be sent at once, with nothing before them.
+    #[inline(always)]
+    pub(super) fn writes_plainly(&self, length: usize) -> bool {
+        const ELSE: u32 = flag::CONNECTING | flag::SHUT_WANTED | flag::SHUT | flag::OVER | flag::NO_SOCKET;
+        !self.has(ELSE) && self.out.is_unused() && !self.is_limited() && length > 0 && length <= self.shape.limit
+    }
+
     /// Whether there is something to do or to tell without the poller's saying so.
+    #[inline(always)]
     pub(super) fn is_pending(&self) -> bool {
         self.has(flag::TELL) || self.out.has_over() || self.delivers() || self.has_passed()
     }

@@ -27,6 +27,15 @@ impl Current {
     pub(super) fn of(id: Id) -> Current {
         Current { id, bits: 0, frames_left: FRAMES_PER_TURN }
     }
+
+    pub(super) fn id(self) -> Id {
+        self.id
+    }
+
+    /// What it was ready for is done.
+    pub(super) fn is_done(self) -> bool {
+        self.bits == 0
+    }
 }
 
 /// A step's outcome.
@@ -102,11 +111,16 @@ impl<S: Sink> Core<S> {
     #[inline]
     pub(in crate::event_loop) fn next_of_current(&mut self) -> Step<S> {
         let Current { id, bits, .. } = self.turn.current?;
-        if self.conn_mut(id).is_none() {
-            // Closed by a callback.
+        // Done with, or closed by a callback.
+        if self.conn_mut(id).is_none_or(|conn| bits == 0 && !conn.is_pending()) {
             self.turn.current = None;
             return None;
         }
+        self.next_of_pending(id, bits)
+    }
+
+    /// The same when there may be one.
+    fn next_of_pending(&mut self, id: Id, bits: u32) -> Step<S> {
         if bits & WRITE != 0 {
             self.done_with(WRITE);
             self.conn_writable(id);
