@@ -2,10 +2,11 @@
 
 use crate::batch_sink::Batch;
 use crate::convert::out;
-use crate::registry::{Either, find_loop};
+use crate::registry::find_loop;
+use crate::sink::CLoop;
 use crate::types::{tg_handle, tg_loop};
 use std::ffi::c_int;
-use tidegate_reactor::{Error, EventLoop, Id, Result};
+use tidegate_reactor::{Error, Id, Result};
 
 /// Record: a descriptor. `bits`: what it is ready for; `value`: the status (0, TG_ETIMEDOUT, TG_EBADFD).
 pub const TG_RECORD_IO: u32 = 1;
@@ -186,9 +187,9 @@ pub unsafe extern "C" fn tg_batch_get(loop_: tg_loop, out: *mut *mut tg_batch) -
     guard!(tg_batch_get(loop_, out), {
         // SAFETY: the caller's promise.
         unsafe { self::out(out) }.and_then(|out| {
-            let event_loop = batch_loop(loop_)?;
+            let (event_loop, batch) = batch_loop(loop_)?;
             event_loop.now_ns()?;
-            out.write(event_loop.sink().header());
+            out.write(batch.header());
             Ok(())
         })
     })
@@ -209,27 +210,25 @@ pub extern "C" fn tg_batch_turn(loop_: tg_loop) -> c_int {
     guard!(tg_batch_turn(loop_), batch_loop(loop_).and_then(turn))
 }
 
-fn batch_loop(loop_: tg_loop) -> Result<&'static EventLoop<Batch>> {
-    match &find_loop(loop_)?.either {
-        Either::Batch(event_loop) => Ok(event_loop),
-        Either::Callbacks(_) => Err(Error::NOT_SUPPORTED.because("not a loop made with TG_LOOP_BATCH")),
-    }
+fn batch_loop(loop_: tg_loop) -> Result<(&'static CLoop, &'static Batch)> {
+    let event_loop = &find_loop(loop_)?.event_loop;
+    let batch = event_loop.sink().batch().ok_or(Error::NOT_SUPPORTED.because("not a loop made with TG_LOOP_BATCH"))?;
+    Ok((event_loop, batch))
 }
 
-fn turn(event_loop: &EventLoop<Batch>) -> Result<usize> {
-    let batch = event_loop.sink();
+fn turn((event_loop, batch): (&CLoop, &Batch)) -> Result<usize> {
     event_loop.now_ns()?;
     let timeout_ns = batch.timeout_ns()?;
     batch.check_submissions()?;
     if batch.unconsumed()? == 0 {
         batch.reset();
     }
-    let all_taken = take_submissions(event_loop);
+    let all_taken = take_submissions(event_loop, batch);
     let failed = batch.unconsumed()? > 0;
     let mut more = !all_taken;
     if !failed {
         event_loop.run_turn(timeout_ns)?;
-        more |= !batch_has_room(batch);
+        more |= !batch.has_room();
     }
     let stopped = if event_loop.take_stop() { TG_BATCH_STOPPED } else { 0 };
     let idle = if event_loop.is_alive()? { 0 } else { TG_BATCH_IDLE };
@@ -238,14 +237,9 @@ fn turn(event_loop: &EventLoop<Batch>) -> Result<usize> {
     Ok(batch.unconsumed()? as usize)
 }
 
-fn batch_has_room(batch: &Batch) -> bool {
-    tidegate_reactor::Sink::has_room(batch)
-}
-
 /// Does what was submitted, as long as there is room to report failures; whether all was taken.
-fn take_submissions(event_loop: &EventLoop<Batch>) -> bool {
-    let batch = event_loop.sink();
-    while batch_has_room(batch) {
+fn take_submissions(event_loop: &CLoop, batch: &Batch) -> bool {
+    while batch.has_room() {
         let Some(submission) = batch.next_submission() else { return true };
         if let Err(error) = submit(event_loop, submission) {
             batch.push(tg_record {
@@ -260,7 +254,7 @@ fn take_submissions(event_loop: &EventLoop<Batch>) -> bool {
     false
 }
 
-fn submit(event_loop: &EventLoop<Batch>, submission: tg_submission) -> Result<()> {
+fn submit(event_loop: &CLoop, submission: tg_submission) -> Result<()> {
     let id = Id::from_raw(submission.handle);
     if submission.reserved != 0 {
         return Err(Error::invalid("a reserved member is not 0"));

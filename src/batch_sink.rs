@@ -9,10 +9,11 @@ use crate::callbacks::{Post, status_and_value};
 use crate::conn::options::which;
 use crate::convert::bytes_of;
 use crate::file::results;
+use crate::sink::CLoop;
 use crate::udp;
 use std::cell::Cell;
 use tidegate_reactor::event_loop::{JobKind, Kind};
-use tidegate_reactor::{Error, Event, EventLoop, Id, Result, Sink};
+use tidegate_reactor::{Error, Event, Id, Result};
 
 /// The most that one record carries: a whole read of a connection, or a datagram and its address.
 pub(crate) const LARGEST_CARRY: usize = 65_536 + 512;
@@ -216,29 +217,24 @@ fn free<T>(first: *mut T, count: u32) {
 }
 
 /// Also of one that was cancelled, whose outcome does not say what it would have been.
-fn is_look_up(event_loop: &EventLoop<Batch>, id: Id) -> bool {
+fn is_look_up(event_loop: &CLoop, id: Id) -> bool {
     event_loop.info(id).is_ok_and(|info| info.kind == Kind::Job(JobKind::Resolve))
 }
 
-impl Sink for Batch {
-    type User = u64;
-    type Post = Post;
-
-    fn has_room(&self) -> bool {
+impl Batch {
+    /// Whether another record, and what it carries, can be taken.
+    pub(crate) fn has_room(&self) -> bool {
         let left = self.data_capacity - self.carried.get().next_multiple_of(8).min(self.data_capacity);
         self.written.get() < self.record_capacity && left as usize >= LARGEST_CARRY
     }
 
-    fn largest_carry(&self) -> usize {
+    /// The most that one record carries.
+    pub(crate) fn largest_carry(&self) -> usize {
         LARGEST_CARRY
     }
 
-    fn accepted_user(listener: &u64) -> u64 {
-        *listener
-    }
-
-    fn deliver(&self, event_loop: &EventLoop<Self>, id: Id, user: &u64, event: Event<'_>) {
-        crate::inject::panic_if_asked("dispatch");
+    /// Writes the record of an event.
+    pub(crate) fn deliver(&self, event_loop: &CLoop, id: Id, user: u64, event: Event<'_>) {
         let (kind, bits, value) = match event {
             Event::Io { ready, status } => (batch::TG_RECORD_IO, ready, i64::from(status)),
             Event::Timer { missed } => (batch::TG_RECORD_TIMER, 0, i64::try_from(missed).unwrap_or(i64::MAX)),
@@ -288,23 +284,19 @@ impl Sink for Batch {
             Event::UdpError { status, peer } => udp::error_record(self, status, peer),
             Event::UdpDrained => udp::error_record(self, 0, None),
         };
-        self.push(tg_record { handle: id.raw(), user: *user, kind, bits, value });
+        self.push(tg_record { handle: id.raw(), user, kind, bits, value });
     }
 
-    fn post(&self, event_loop: &EventLoop<Self>, post: &mut Post) {
-        crate::inject::panic_if_asked("dispatch");
-        let (handle, user) = (event_loop.id().raw(), post.user as u64);
+    /// Writes the record of a post.
+    pub(crate) fn post(&self, loop_id: Id, post: &Post) {
+        let (handle, user) = (loop_id.raw(), post.user as u64);
         self.push(tg_record { handle, user, kind: batch::TG_RECORD_POST, bits: 0, value: 0 });
     }
 
     /// The last record of an id. A user that was only replaced leaves none.
-    fn released(&self, id: Id, user: u64) {
+    pub(crate) fn released(&self, id: Id, user: u64) {
         if id != Id::NONE {
             self.push(tg_record { handle: id.raw(), user, kind: batch::TG_RECORD_CLOSED, bits: 0, value: 0 });
         }
     }
-
-    fn post_released(&self, _post: Post) {}
-
-    fn slow(&self, _event_loop: &EventLoop<Self>, _user: &u64, _id: Id, _duration_ns: i64) {}
 }

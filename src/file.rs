@@ -298,7 +298,7 @@ pub unsafe extern "C" fn tg_file_get_fd(file: tg_handle, out: *mut tg_fd) -> c_i
         // SAFETY: the caller's promise.
         unsafe { self::out(out) }.and_then(|out| {
             let (found, id) = find_handle(file)?;
-            out.write(on_loop!(found, event_loop => event_loop.file_fd(id))?);
+            out.write(found.event_loop.file_fd(id)?);
             Ok(())
         })
     })

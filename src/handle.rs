@@ -2,7 +2,7 @@
 
 use crate::callbacks::User;
 use crate::convert::{Sized_, out, sized_out};
-use crate::registry::{Either, find_handle};
+use crate::registry::find_handle;
 use crate::types::{tg_handle, tg_loop, tg_release_cb};
 use std::ffi::{c_int, c_void};
 use tidegate_reactor::event_loop::{HandleInfo, HookKind, JobKind, Kind};
@@ -88,10 +88,7 @@ unsafe impl Sized_ for tg_handle_info {
 /// Errors: TG_ESTALE (it is closed already: harmless), TG_EKIND (a loop or poller), TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_close(handle: tg_handle) -> c_int {
-    guard!(
-        tg_close(handle),
-        find_handle(handle).and_then(|(found, id)| on_loop!(found, event_loop => event_loop.close(id)))
-    )
+    guard!(tg_close(handle), find_handle(handle).and_then(|(found, id)| found.event_loop.close(id)))
 }
 
 /// Whether a value is the id of an open handle.
@@ -103,7 +100,7 @@ pub extern "C" fn tg_close(handle: tg_handle) -> c_int {
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_handle_is_open(handle: tg_handle) -> c_int {
     guard!(tg_handle_is_open(handle), {
-        let info = find_handle(handle).and_then(|(found, id)| on_loop!(found, event_loop => event_loop.info(id)));
+        let info = find_handle(handle).and_then(|(found, id)| found.event_loop.info(id));
         match info {
             Ok(_) => Ok(true),
             Err(Error::STALE) => Ok(false),
@@ -148,7 +145,7 @@ pub unsafe extern "C" fn tg_handle_get_loop(handle: tg_handle, out: *mut tg_loop
         unsafe { self::out(out) }.and_then(|out| {
             info(handle)?;
             let (found, _) = find_handle(handle)?;
-            out.write(on_loop!(found, event_loop => event_loop.id()).raw());
+            out.write(found.event_loop.id().raw());
             Ok(())
         })
     })
@@ -169,10 +166,7 @@ pub unsafe extern "C" fn tg_handle_get_user(handle: tg_handle, out: *mut *mut c_
         // SAFETY: the caller's promise.
         unsafe { self::out(out) }.and_then(|out| {
             let (found, id) = find_handle(handle)?;
-            out.write(match &found.either {
-                Either::Callbacks(event_loop) => event_loop.user(id)?.user,
-                Either::Batch(event_loop) => event_loop.user(id)? as *mut c_void,
-            });
+            out.write(found.event_loop.user(id)?.user);
             Ok(())
         })
     })
@@ -192,12 +186,11 @@ pub unsafe extern "C" fn tg_handle_get_user(handle: tg_handle, out: *mut *mut c_
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tg_handle_set_user(handle: tg_handle, user: *mut c_void, release: tg_release_cb) -> c_int {
     guard!(tg_handle_set_user(handle, user, release), {
-        find_handle(handle).and_then(|(found, id)| match &found.either {
-            Either::Callbacks(event_loop) => {
-                event_loop.change_user(id, |before| User { callback: before.callback.clone(), user, release })
+        find_handle(handle).and_then(|(found, id)| {
+            if release.is_some() && found.is_batch() {
+                return Err(no_functions());
             }
-            Either::Batch(_) if release.is_some() => Err(no_functions()),
-            Either::Batch(event_loop) => event_loop.change_user(id, |_| user as u64),
+            found.event_loop.change_user(id, |before| User { callback: before.callback.clone(), user, release })
         })
     })
 }
@@ -256,12 +249,12 @@ pub extern "C" fn tg_handle_unref(handle: tg_handle) -> c_int {
 
 fn set_referenced(handle: tg_handle, referenced: bool) -> Result<()> {
     let (found, id) = find_handle(handle)?;
-    on_loop!(found, event_loop => event_loop.set_referenced(id, referenced))
+    found.event_loop.set_referenced(id, referenced)
 }
 
 fn info(handle: tg_handle) -> Result<HandleInfo> {
     let (found, id) = find_handle(handle)?;
-    on_loop!(found, event_loop => event_loop.info(id))
+    found.event_loop.info(id)
 }
 
 fn kind(kind: Kind) -> u32 {
@@ -312,26 +305,19 @@ macro_rules! open_in {
         let options = $options;
         $crate::handle::check_flags(options.flags, $known_flags)?;
         let $referenced = options.flags & $crate::types::TG_UNREF == 0;
-        match &$found.either {
-            $crate::registry::Either::Callbacks($event_loop) => {
-                if options.callback.is_none() {
-                    return Err(tidegate_reactor::Error::invalid("the options have no callback"));
-                }
-                let $user = $crate::callbacks::User {
-                    callback: $crate::callbacks::Callback::$kind(options.callback),
-                    user: options.user,
-                    release: options.release,
-                };
-                $open
-            }
-            $crate::registry::Either::Batch($event_loop) => {
-                if options.callback.is_some() || options.release.is_some() {
-                    return Err($crate::handle::no_functions());
-                }
-                let $user = options.user as u64;
-                $open
-            }
-        }
+        let found = $found;
+        let $user = $crate::callbacks::User {
+            callback: match (found.is_batch(), options.callback.is_some()) {
+                (false, true) => $crate::callbacks::Callback::$kind(options.callback),
+                (false, false) => return Err(tidegate_reactor::Error::invalid("the options have no callback")),
+                (true, false) if options.release.is_none() => $crate::callbacks::Callback::None,
+                (true, _) => return Err($crate::handle::no_functions()),
+            },
+            user: options.user,
+            release: options.release,
+        };
+        let $event_loop = &found.event_loop;
+        $open
     }};
 }
 

@@ -42,6 +42,7 @@ pub mod process;
 pub mod rate;
 pub mod resolve;
 pub mod signal;
+mod sink;
 pub mod timer;
 pub mod types;
 pub mod udp;

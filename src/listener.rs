@@ -5,7 +5,7 @@ use crate::callbacks::{Callback, User};
 use crate::conn::options::{ConnCallbacks, TG_CONN_DUPLICATE, tg_conn_options};
 use crate::convert::{self, Sized_, options, out};
 use crate::handle::check_flags;
-use crate::registry::{Either, find_handle, find_loop};
+use crate::registry::{find_handle, find_loop};
 use crate::types::{TG_UNREF, tg_fd, tg_handle, tg_loop, tg_release_cb};
 use std::ffi::{c_int, c_void};
 use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
@@ -146,30 +146,25 @@ impl Plan {
         }
     }
 
-    fn user(&self) -> User {
+    fn user(&self, batch: bool) -> User {
+        let (user, release) = (self.options.user, self.options.release);
+        if batch {
+            return User { callback: Callback::None, user, release };
+        }
         let callbacks = ListenerCallbacks {
             on_accept: self.options.on_accept,
             on_error: self.options.on_error,
             conn: self.conn.callbacks(),
             conn_user: self.conn.user,
         };
-        User {
-            callback: Callback::Listener(Rc::new(callbacks)),
-            user: self.options.user,
-            release: self.options.release,
-        }
+        User { callback: Callback::Listener(Rc::new(callbacks)), user, release }
     }
 
     pub(crate) fn open(self, loop_: tg_loop, fd: &mut Option<OwnedFd>, path: Option<BoundPath>) -> Result<tg_handle> {
         let referenced = self.options.flags & TG_UNREF == 0;
-        let id = match &find_loop(loop_)?.either {
-            Either::Callbacks(event_loop) => {
-                event_loop.listener_open(fd, path, self.config.clone(), self.user(), referenced)?
-            }
-            Either::Batch(event_loop) => {
-                event_loop.listener_open(fd, path, self.config, self.options.user as u64, referenced)?
-            }
-        };
+        let found = find_loop(loop_)?;
+        let user = self.user(found.is_batch());
+        let id = found.event_loop.listener_open(fd, path, self.config, user, referenced)?;
         Ok(id.raw())
     }
 }
@@ -177,7 +172,7 @@ impl Plan {
 /// # Safety
 /// `options.conn` is NULL or as large as its first member says.
 unsafe fn plan(loop_: tg_loop, options: tg_listener_options) -> Result<Plan> {
-    let batch = matches!(find_loop(loop_)?.either, Either::Batch(_));
+    let batch = find_loop(loop_)?.is_batch();
     // SAFETY: the caller's promise.
     let conn = unsafe { convert::options(options.conn) }?;
     Plan::new(options, conn, batch)
@@ -269,7 +264,7 @@ pub unsafe extern "C" fn tg_listener_adopt(
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_listener_pause(listener: tg_handle) -> c_int {
     guard!(tg_listener_pause(listener), {
-        find_handle(listener).and_then(|(found, id)| on_loop!(found, event_loop => event_loop.listener_pause(id, true)))
+        find_handle(listener).and_then(|(found, id)| found.event_loop.listener_pause(id, true))
     })
 }
 
@@ -281,8 +276,7 @@ pub extern "C" fn tg_listener_pause(listener: tg_handle) -> c_int {
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_listener_resume(listener: tg_handle) -> c_int {
     guard!(tg_listener_resume(listener), {
-        find_handle(listener)
-            .and_then(|(found, id)| on_loop!(found, event_loop => event_loop.listener_pause(id, false)))
+        find_handle(listener).and_then(|(found, id)| found.event_loop.listener_pause(id, false))
     })
 }
 
@@ -295,7 +289,7 @@ pub extern "C" fn tg_listener_resume(listener: tg_handle) -> c_int {
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_listener_finish(listener: tg_handle) -> c_int {
     guard!(tg_listener_finish(listener), {
-        find_handle(listener).and_then(|(found, id)| on_loop!(found, event_loop => event_loop.listener_finish(id)))
+        find_handle(listener).and_then(|(found, id)| found.event_loop.listener_finish(id))
     })
 }
 
@@ -314,7 +308,7 @@ pub unsafe extern "C" fn tg_listener_get_conns(listener: tg_handle, out: *mut u3
         // SAFETY: the caller's promise.
         unsafe { self::out(out) }.and_then(|out| {
             let (found, id) = find_handle(listener)?;
-            out.write(on_loop!(found, event_loop => event_loop.listener_conns(id))?);
+            out.write(found.event_loop.listener_conns(id)?);
             Ok(())
         })
     })
@@ -335,7 +329,7 @@ pub unsafe extern "C" fn tg_listener_get_local(listener: tg_handle, out: *mut tg
         // SAFETY: the caller's promise.
         unsafe { self::out(out) }.and_then(|out| {
             let (found, id) = find_handle(listener)?;
-            let fd = on_loop!(found, event_loop => event_loop.listener_fd(id))?;
+            let fd = found.event_loop.listener_fd(id)?;
             out.write(tg_address::from_engine(&socket::local_address(fd)?));
             Ok(())
         })
@@ -357,7 +351,7 @@ pub unsafe extern "C" fn tg_listener_get_fd(listener: tg_handle, out: *mut tg_fd
         // SAFETY: the caller's promise.
         unsafe { self::out(out) }.and_then(|out| {
             let (found, id) = find_handle(listener)?;
-            out.write(on_loop!(found, event_loop => event_loop.listener_fd(id))?);
+            out.write(found.event_loop.listener_fd(id)?);
             Ok(())
         })
     })

@@ -269,7 +269,7 @@ fn watch(loop_: tg_loop, pid: c_int, options: tg_process_watch_options) -> Resul
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_process_kill(process: tg_handle, signum: c_int) -> c_int {
     guard!(tg_process_kill(process, signum), {
-        find_handle(process).and_then(|(found, id)| on_loop!(found, event_loop => event_loop.process_kill(id, signum)))
+        find_handle(process).and_then(|(found, id)| found.event_loop.process_kill(id, signum))
     })
 }
 
@@ -288,7 +288,7 @@ pub unsafe extern "C" fn tg_process_get_pid(process: tg_handle, out: *mut c_int)
         // SAFETY: the caller's promise.
         unsafe { self::out(out) }.and_then(|out| {
             let (found, id) = find_handle(process)?;
-            out.write(on_loop!(found, event_loop => event_loop.process_pid(id))?);
+            out.write(found.event_loop.process_pid(id)?);
             Ok(())
         })
     })
@@ -312,7 +312,7 @@ pub unsafe extern "C" fn tg_process_take_stdio(process: tg_handle, index: u32, o
         // SAFETY: the caller's promise.
         unsafe { self::out(out) }.and_then(|out| {
             let (found, id) = find_handle(process)?;
-            let end = on_loop!(found, event_loop => event_loop.process_take_stdio(id, index as usize))?;
+            let end = found.event_loop.process_take_stdio(id, index as usize)?;
             out.write(end.into_raw_fd());
             Ok(())
         })

@@ -2,7 +2,7 @@
 
 use crate::callbacks::{Callback, User};
 use crate::convert::{Sized_, options, out};
-use crate::registry::{Either, find_handle, find_loop};
+use crate::registry::{find_handle, find_loop};
 use crate::types::{tg_handle, tg_loop, tg_release_cb};
 use std::ffi::{c_int, c_void};
 use std::ptr::null_mut;
@@ -69,14 +69,12 @@ pub unsafe extern "C" fn tg_rate_open(loop_: tg_loop, options: *const tg_rate_op
 }
 
 fn open(loop_: tg_loop, options: tg_rate_options) -> Result<tg_handle> {
-    let id = match &find_loop(loop_)?.either {
-        Either::Callbacks(event_loop) => {
-            let user = User { callback: Callback::None, user: options.user, release: options.release };
-            event_loop.rate_open(options.config(), user)?
-        }
-        Either::Batch(_) if options.release.is_some() => return Err(crate::handle::no_functions()),
-        Either::Batch(event_loop) => event_loop.rate_open(options.config(), options.user as u64)?,
-    };
+    let found = find_loop(loop_)?;
+    if options.release.is_some() && found.is_batch() {
+        return Err(crate::handle::no_functions());
+    }
+    let user = User { callback: Callback::None, user: options.user, release: options.release };
+    let id = found.event_loop.rate_open(options.config(), user)?;
     Ok(id.raw())
 }
 
@@ -98,7 +96,7 @@ pub unsafe extern "C" fn tg_rate_set_limits(rate: tg_handle, options: *const tg_
                 return Err(Error::invalid("the user of a rate limit is changed by tg_handle_set_user"));
             }
             let (found, id) = find_handle(rate)?;
-            on_loop!(found, event_loop => event_loop.rate_set(id, options.config()))
+            found.event_loop.rate_set(id, options.config())
         })
     })
 }
@@ -117,7 +115,7 @@ pub extern "C" fn tg_conn_join_rate(conn: tg_handle, rate: tg_handle) -> c_int {
             if id.tag() != rate.tag() {
                 return Err(Error::invalid("the connection and the limit belong to different loops"));
             }
-            on_loop!(found, event_loop => event_loop.conn_join_rate(id, rate))
+            found.event_loop.conn_join_rate(id, rate)
         })
     })
 }
@@ -132,7 +130,7 @@ pub extern "C" fn tg_conn_leave_rate(conn: tg_handle, rate: tg_handle) -> c_int 
     guard!(tg_conn_leave_rate(conn, rate), {
         find_handle(conn).and_then(|(found, id)| {
             let (_, rate) = find_handle(rate)?;
-            on_loop!(found, event_loop => event_loop.conn_leave_rate(id, rate))
+            found.event_loop.conn_leave_rate(id, rate)
         })
     })
 }

@@ -3,9 +3,9 @@
 //! Each tag has a static entry that is never freed. A loop's pointer is followed only by the thread that owns it (or, in a
 //! forked child, by its only thread), and that thread is also the only one that frees it.
 
-use crate::batch_sink::Batch;
-use crate::callbacks::{Callbacks, Post};
+use crate::callbacks::Post;
 use crate::poller::Waiter;
+use crate::sink::CLoop;
 use std::cell::Cell;
 use std::ptr::null_mut;
 use std::sync::Arc;
@@ -13,31 +13,22 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use tidegate_reactor::base::id::{OWNER_INDEX, TAGS};
 use tidegate_reactor::sys::lock::Lock;
 use tidegate_reactor::sys::{annotate, fork, thread};
-use tidegate_reactor::{Error, EventLoop, Id, Registry, Result};
+use tidegate_reactor::{Error, Id, Registry, Result};
 
 /// The inboxes of all loops.
 pub(crate) static POSTS: Registry<Post> = Registry::new();
 
-/// A loop of either kind.
-pub(crate) enum Either {
-    Callbacks(EventLoop<Callbacks>),
-    Batch(EventLoop<Batch>),
-}
-
 pub(crate) struct Loop {
-    pub(crate) either: Either,
+    pub(crate) event_loop: CLoop,
     /// It was freed inside one of its callbacks: the run that is going on frees it.
     pub(crate) free_asked: Cell<bool>,
 }
 
-/// Does the same with a loop of either kind.
-macro_rules! on_loop {
-    ($loop:expr, $name:ident => $body:expr) => {
-        match &$loop.either {
-            $crate::registry::Either::Callbacks($name) => $body,
-            $crate::registry::Either::Batch($name) => $body,
-        }
-    };
+impl Loop {
+    /// Whether its events are records.
+    pub(crate) fn is_batch(&self) -> bool {
+        self.event_loop.sink().batch().is_some()
+    }
 }
 
 struct Entry {
@@ -162,7 +153,7 @@ pub(crate) fn find_loop(raw: u64) -> Result<&'static Loop> {
 #[cold]
 fn not_a_loop(id: Id, entry: &'static Entry) -> Error {
     match entry.get() {
-        Ok(found) => match on_loop!(found, event_loop => event_loop.is_open(id)) {
+        Ok(found) => match found.event_loop.is_open(id) {
             Ok(true) => Error::KIND,
             Ok(false) => Error::STALE,
             Err(error) => error,
@@ -238,7 +229,7 @@ pub(crate) fn poison(raw: u64) {
         // SAFETY: as in `Entry::get`: the calling thread owns the loop.
         if let Some(found) = unsafe { entry.pointer.load(Ordering::Relaxed).as_ref() } {
             // Ends a run that is going on.
-            on_loop!(found, event_loop => event_loop.poison());
+            found.event_loop.poison();
         }
     }
 }
@@ -248,21 +239,18 @@ pub(crate) fn open_handles(raw: u64) -> usize {
     let Ok(entry) = entry_of(Id::from_raw(raw)) else { return 0 };
     // SAFETY: as in `Entry::get`: `remove_loop` has just found that the calling thread owns it.
     let found = unsafe { entry.pointer.load(Ordering::Relaxed).as_ref() };
-    found.map_or(0, |found| on_loop!(found, event_loop => event_loop.open_handles()))
+    found.map_or(0, |found| found.event_loop.open_handles())
 }
 
 /// Puts a new loop under its id, owned by the calling thread.
-pub(crate) fn add_loop(either: Either) -> u64 {
-    let id = match &either {
-        Either::Callbacks(event_loop) => event_loop.id(),
-        Either::Batch(event_loop) => event_loop.id(),
-    };
+pub(crate) fn add_loop(event_loop: CLoop) -> u64 {
+    let id = event_loop.id();
     let entry = &ENTRIES[id.tag() as usize];
     annotate::atomic_memory(&raw const *entry as usize, size_of::<Entry>());
-    entry.is_batch.store(matches!(either, Either::Batch(_)), Ordering::Relaxed);
+    entry.is_batch.store(event_loop.sink().batch().is_some(), Ordering::Relaxed);
     entry.poisoned.store(false, Ordering::Relaxed);
     entry.epoch.store(fork::epoch(), Ordering::Relaxed);
-    entry.pointer.store(Box::into_raw(Box::new(Loop { either, free_asked: Cell::new(false) })), Ordering::Relaxed);
+    entry.pointer.store(Box::into_raw(Box::new(Loop { event_loop, free_asked: Cell::new(false) })), Ordering::Relaxed);
     entry.generation.store(id.generation(), Ordering::Release);
     own(entry);
     LIVE_LOOPS.fetch_add(1, Ordering::Relaxed);
@@ -294,7 +282,7 @@ pub(crate) fn remove_loop(raw: u64) -> Result<Removed> {
     let pointer = entry.pointer.load(Ordering::Relaxed);
     // SAFETY: the generation says that it is live, and the calling thread owns it.
     let found = unsafe { &*pointer };
-    if on_loop!(found, event_loop => event_loop.is_running()) {
+    if found.event_loop.is_running() {
         found.free_asked.set(true);
         return Ok(Removed::Later);
     }
@@ -343,7 +331,7 @@ pub(crate) fn detach(raw: u64) -> Result<()> {
     if is_forked(entry) {
         return Err(Error::FORKED);
     }
-    if on_loop!(found, event_loop => event_loop.is_running()) {
+    if found.event_loop.is_running() {
         return Err(Error::BUSY);
     }
     annotate::happens_before(&raw const *entry as usize);
@@ -435,7 +423,7 @@ fn not_a_poller(id: Id, entry: &'static Entry) -> Error {
         let live = entry.generation.load(Ordering::Acquire) == id.generation();
         return if live || is_group(id) { Error::KIND } else { Error::STALE };
     }
-    let open = entry.get().and_then(|found| on_loop!(found, event_loop => event_loop.is_open(id)));
+    let open = entry.get().and_then(|found| found.event_loop.is_open(id));
     if open == Ok(true) { Error::KIND } else { Error::STALE }
 }
 

@@ -6,7 +6,7 @@ use crate::batch_sink::Batch;
 use crate::callbacks::{Callback, User};
 use crate::convert::{self, Sized_, options, out, sized_out};
 use crate::handle::{check_flags, no_functions};
-use crate::registry::{Either, find_handle, find_loop};
+use crate::registry::{find_handle, find_loop};
 use crate::types::{TG_UNREF, tg_fd, tg_handle, tg_loop, tg_release_cb};
 use std::ffi::{c_int, c_void};
 use std::mem::MaybeUninit;
@@ -349,32 +349,21 @@ enum Origin {
 fn open(loop_: tg_loop, origin: Origin, options: tg_udp_options) -> Result<tg_handle> {
     let settings = settings_of(&options)?;
     let referenced = options.flags & TG_UNREF == 0;
-    macro_rules! open {
-        ($event_loop:ident, $user:expr) => {
-            match origin {
-                Origin::Named(local) => $event_loop.udp_open(&local, &settings, $user, referenced),
-                Origin::Made(fd) => $event_loop.udp_adopt(fd, &settings, $user, referenced),
-            }
-        };
-    }
     let calls = UdpCallbacks { datagrams: options.callback, error: options.on_error, drain: options.on_drain };
-    let id = match &find_loop(loop_)?.either {
-        Either::Callbacks(_) if calls.datagrams.is_none() => {
-            return Err(Error::invalid("the options have no callback"));
-        }
-        Either::Callbacks(event_loop) => {
-            let callback = Callback::Udp(Rc::new(calls));
-            open!(event_loop, User { callback, user: options.user, release: options.release })
-        }
-        Either::Batch(event_loop) => {
-            let none = calls.datagrams.is_none() && calls.error.is_none() && calls.drain.is_none();
-            if !none || options.release.is_some() {
-                return Err(no_functions());
-            }
-            open!(event_loop, options.user as u64)
-        }
+    let found = find_loop(loop_)?;
+    let any = calls.datagrams.is_some() || calls.error.is_some() || calls.drain.is_some() || options.release.is_some();
+    let callback = match found.is_batch() {
+        true if any => return Err(no_functions()),
+        true => Callback::None,
+        false if calls.datagrams.is_none() => return Err(Error::invalid("the options have no callback")),
+        false => Callback::Udp(Rc::new(calls)),
     };
-    id.map(|id| id.raw())
+    let user = User { callback, user: options.user, release: options.release };
+    let opened = match origin {
+        Origin::Named(local) => found.event_loop.udp_open(&local, &settings, user, referenced),
+        Origin::Made(fd) => found.event_loop.udp_adopt(fd, &settings, user, referenced),
+    };
+    opened.map(|id| id.raw())
 }
 
 fn settings_of(options: &tg_udp_options) -> Result<Settings> {
@@ -418,7 +407,7 @@ pub extern "C" fn tg_udp_resume(udp: tg_handle) -> c_int {
 
 fn pause(udp: tg_handle, paused: bool) -> Result<()> {
     let (found, id) = find_handle(udp)?;
-    on_loop!(found, event_loop => event_loop.udp_pause(id, paused))
+    found.event_loop.udp_pause(id, paused)
 }
 
 /// What the socket has done, and what waits. `out->size` is set by the caller (`TG_UDP_STATS_INIT`).
@@ -436,7 +425,7 @@ pub unsafe extern "C" fn tg_udp_get_stats(udp: tg_handle, out: *mut tg_udp_stats
         // SAFETY: the caller's promise.
         unsafe { sized_out(out) }.and_then(|out| {
             let (found, id) = find_handle(udp)?;
-            let stats = on_loop!(found, event_loop => event_loop.udp_stats(id))?;
+            let stats = found.event_loop.udp_stats(id)?;
             out.write(tg_udp_stats::of(&stats));
             Ok(())
         })

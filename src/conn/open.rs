@@ -3,7 +3,7 @@
 use super::options::{TG_CONN_DUPLICATE, tg_conn_options};
 use crate::address::tg_address;
 use crate::convert::{self, options, out};
-use crate::registry::{Either, find_loop};
+use crate::registry::find_loop;
 use crate::types::{tg_fd, tg_handle, tg_loop};
 use std::ffi::c_char;
 use std::ffi::c_int;
@@ -49,7 +49,7 @@ fn open(loop_: tg_loop, fd: tg_fd, options: tg_conn_options) -> Result<tg_handle
     if fd < 0 {
         return Err(Error::BAD_FD);
     }
-    let shape = Rc::new(options.shape(matches!(found.either, Either::Batch(_)))?);
+    let shape = Rc::new(options.shape(found.is_batch())?);
     let duplicate = options.flags & TG_CONN_DUPLICATE != 0;
     let mut owned = if duplicate {
         Some(tidegate_reactor::sys::socket::duplicate(fd)?)
@@ -58,10 +58,7 @@ fn open(loop_: tg_loop, fd: tg_fd, options: tg_conn_options) -> Result<tg_handle
         Some(unsafe { OwnedFd::from_raw_fd(fd) })
     };
     let referenced = options.referenced();
-    let opened = match &found.either {
-        Either::Callbacks(event_loop) => event_loop.conn_open(&mut owned, shape, options.user(), referenced),
-        Either::Batch(event_loop) => event_loop.conn_open(&mut owned, shape, options.user as u64, referenced),
-    };
+    let opened = found.event_loop.conn_open(&mut owned, shape, options.user(found.is_batch()), referenced);
     match owned {
         // The caller's still.
         Some(kept) if !duplicate => drop(kept.into_raw_fd()),
@@ -102,11 +99,9 @@ pub unsafe extern "C" fn tg_conn_connect(
 fn connect(loop_: tg_loop, address: tg_address, options: tg_conn_options) -> Result<tg_handle> {
     let address = address.to_engine()?;
     let found = find_loop(loop_)?;
-    let (shape, how, referenced) = plan(&options, matches!(found.either, Either::Batch(_)))?;
-    let id = match &found.either {
-        Either::Callbacks(event_loop) => event_loop.conn_connect(&address, &how, shape, options.user(), referenced)?,
-        Either::Batch(event_loop) => event_loop.conn_connect(&address, &how, shape, options.user as u64, referenced)?,
-    };
+    let (shape, how, referenced) = plan(&options, found.is_batch())?;
+    let user = options.user(found.is_batch());
+    let id = found.event_loop.conn_connect(&address, &how, shape, user, referenced)?;
     Ok(id.raw())
 }
 
@@ -143,13 +138,9 @@ pub unsafe extern "C" fn tg_conn_connect_name(
 
 fn connect_name(loop_: tg_loop, query: Query, options: tg_conn_options) -> Result<tg_handle> {
     let found = find_loop(loop_)?;
-    let (shape, how, referenced) = plan(&options, matches!(found.either, Either::Batch(_)))?;
-    let id = match &found.either {
-        Either::Callbacks(event_loop) => event_loop.conn_connect_name(query, how, shape, options.user(), referenced)?,
-        Either::Batch(event_loop) => {
-            event_loop.conn_connect_name(query, how, shape, options.user as u64, referenced)?
-        }
-    };
+    let (shape, how, referenced) = plan(&options, found.is_batch())?;
+    let user = options.user(found.is_batch());
+    let id = found.event_loop.conn_connect_name(query, how, shape, user, referenced)?;
     Ok(id.raw())
 }
 

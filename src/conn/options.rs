@@ -192,8 +192,9 @@ impl tg_conn_options {
         })
     }
 
-    pub(crate) fn user(&self) -> User {
-        User { callback: Callback::Conn(self.callbacks()), user: self.user, release: self.release }
+    pub(crate) fn user(&self, batch: bool) -> User {
+        let callback = if batch { Callback::None } else { Callback::Conn(self.callbacks()) };
+        User { callback, user: self.user, release: self.release }
     }
 
     pub(crate) fn referenced(&self) -> bool {

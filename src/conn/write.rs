@@ -33,12 +33,12 @@ pub unsafe extern "C" fn tg_conn_write(conn: tg_handle, data: *const c_void, len
 #[inline(always)]
 fn write(conn: tg_handle, bytes: &[u8]) -> Result<bool> {
     let (found, id) = find_handle_inline(conn)?;
-    on_loop!(found, event_loop => event_loop.conn_write_bytes(id, bytes))
+    found.event_loop.conn_write_bytes(id, bytes)
 }
 
 fn write_pieces(conn: tg_handle, pieces: &[IoSlice<'_>]) -> Result<bool> {
     let (found, id) = find_handle(conn)?;
-    on_loop!(found, event_loop => event_loop.conn_write(id, pieces))
+    found.event_loop.conn_write(id, pieces)
 }
 
 /// The same with several pieces, at most 1,024, as if they were one.
@@ -81,7 +81,7 @@ pub unsafe extern "C" fn tg_conn_write_owned(
         unsafe { convert::bytes(data.cast_const().cast::<u8>(), length) }.and_then(|_| {
             let (found, id) = find_handle(conn)?;
             let buffer = Box::new(Lent { data, length, free, argument });
-            let written = on_loop!(found, event_loop => event_loop.conn_write_owned(id, buffer));
+            let written = found.event_loop.conn_write_owned(id, buffer);
             // Coming back, it is the caller's, and dropping it does nothing.
             written.map_err(|(error, _)| error)
         })
@@ -133,7 +133,7 @@ fn send_file(conn: tg_handle, file: tg_fd, offset: i64, length: i64) -> Result<(
     let rest = u64::try_from(size.saturating_sub(offset)).unwrap_or(0);
     let length = u64::try_from(length).unwrap_or(rest);
     let file = Arc::new(tidegate_reactor::sys::socket::duplicate(file)?);
-    on_loop!(found, event_loop => event_loop.conn_send_file(id, file, offset, length))
+    found.event_loop.conn_send_file(id, file, offset, length)
 }
 
 /// Passes descriptors to the peer of a Unix socket with the first of some bytes (at least one), behind what waits. The peer
@@ -163,13 +163,13 @@ pub unsafe extern "C" fn tg_conn_write_descriptors(
 fn pass(conn: tg_handle, numbers: &[tg_fd], bytes: &[u8]) -> Result<bool> {
     let (found, id) = find_handle(conn)?;
     // Before anything is duplicated: the wrong kind of handle costs nothing.
-    on_loop!(found, event_loop => event_loop.conn_fd(id))?;
+    found.event_loop.conn_fd(id)?;
     if numbers.len() > tidegate_reactor::sys::stream::MOST_DESCRIPTORS {
         return Err(Error::invalid("more than 253 descriptors"));
     }
     let duplicates: Result<Vec<_>> =
         numbers.iter().map(|fd| tidegate_reactor::sys::socket::duplicate(*fd).map(Arc::new)).collect();
-    on_loop!(found, event_loop => event_loop.conn_pass(id, duplicates?, bytes))
+    found.event_loop.conn_pass(id, duplicates?, bytes)
 }
 
 /// Marks a place in what is written: `on_written` comes with the token when everything accepted until now was passed to the
@@ -181,6 +181,6 @@ fn pass(conn: tg_handle, numbers: &[tg_fd], bytes: &[u8]) -> Result<bool> {
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_conn_mark(conn: tg_handle, token: u64) -> c_int {
     guard!(tg_conn_mark(conn, token), {
-        find_handle(conn).and_then(|(found, id)| on_loop!(found, event_loop => event_loop.conn_mark(id, token)))
+        find_handle(conn).and_then(|(found, id)| found.event_loop.conn_mark(id, token))
     })
 }

@@ -314,6 +314,6 @@ fn copy(from: (tg_handle, i64), to: (tg_handle, i64), length: u64, options: tg_f
 /// Whatever else may be wrong: first of all it must be a file.
 fn find_file(file: tg_handle) -> Result<(&'static Loop, Id)> {
     let (found, id) = find_handle(file)?;
-    let info = on_loop!(found, event_loop => event_loop.info(id))?;
+    let info = found.event_loop.info(id)?;
     if info.kind == Kind::File { Ok((found, id)) } else { Err(Error::KIND) }
 }

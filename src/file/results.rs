@@ -79,16 +79,14 @@ pub(crate) trait Owning: Sized {
 
 impl Owning for User {
     fn owning(self, owned: *const Owned) -> Result<User> {
-        Ok(User { callback: Callback::FileOwned(owned), ..self })
-    }
-}
-
-/// A batch loop has no functions.
-impl Owning for u64 {
-    fn owning(self, owned: *const Owned) -> Result<u64> {
         // SAFETY: the offer lives through the call that makes the handle.
         let free = unsafe { (*owned).free };
-        if free.is_some() { Err(crate::handle::no_functions()) } else { Ok(self) }
+        match self.callback {
+            // A batch loop has no functions.
+            Callback::None if free.is_some() => Err(crate::handle::no_functions()),
+            Callback::None => Ok(self),
+            _ => Ok(User { callback: Callback::FileOwned(owned), ..self }),
+        }
     }
 }
 

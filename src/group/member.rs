@@ -1,11 +1,12 @@
 //! One loop of a group, and its thread.
 
 use super::{tg_group_cb, tg_group_stats};
-use crate::callbacks::{Callback, Callbacks, Post, User};
+use crate::callbacks::{Callback, Post, User};
 use crate::convert::Sized_;
 use crate::event_loop::{self, tg_loop_options};
 use crate::listener::Plan;
-use crate::registry::{self, Either, POSTS, find_loop};
+use crate::registry::{self, POSTS, find_loop};
+use crate::sink::CLoop;
 use crate::types::tg_loop;
 use std::ffi::c_void;
 use std::os::fd::OwnedFd;
@@ -17,7 +18,7 @@ use std::thread::JoinHandle;
 use tidegate_reactor::event_loop::Kind;
 use tidegate_reactor::sys::lock::{Bell, Lock};
 use tidegate_reactor::sys::{annotate, signal, thread};
-use tidegate_reactor::{Error, EventLoop, Id, Result};
+use tidegate_reactor::{Error, Id, Result};
 
 /// What a member is made of.
 pub(super) struct Seed {
@@ -147,11 +148,8 @@ impl Member {
         Ok(())
     }
 
-    fn event_loop(&self) -> Result<&'static EventLoop<Callbacks>> {
-        match &find_loop(self.loop_id())?.either {
-            Either::Callbacks(event_loop) => Ok(event_loop),
-            Either::Batch(_) => Err(Error::KIND),
-        }
+    fn event_loop(&self) -> Result<&'static CLoop> {
+        Ok(&find_loop(self.loop_id())?.event_loop)
     }
 
     fn run(&self, seed: &Seed) -> Result<()> {
@@ -174,7 +172,7 @@ impl Member {
     }
 
     /// Accepts no more, lets the program finish what it has, and sees to it that the loop ends in time.
-    fn wind_up(&self, event_loop: &EventLoop<Callbacks>, seed: &Seed, timeout_ns: i64, first: bool) -> Result<()> {
+    fn wind_up(&self, event_loop: &CLoop, seed: &Seed, timeout_ns: i64, first: bool) -> Result<()> {
         if first {
             for id in handles_of(event_loop, Kind::Listener)? {
                 event_loop.listener_finish(id)?;
@@ -206,7 +204,7 @@ impl Member {
         self.handles.store(0, Ordering::Relaxed);
     }
 
-    fn publish(&self, event_loop: &EventLoop<Callbacks>) {
+    fn publish(&self, event_loop: &CLoop) {
         let Ok(stats) = event_loop.stats() else { return };
         self.conns.store(event_loop.open_conns().unwrap_or(0) as u64, Ordering::Relaxed);
         self.handles.store(stats.open_handles, Ordering::Relaxed);
@@ -252,7 +250,7 @@ impl Member {
     }
 }
 
-fn handles_of(event_loop: &EventLoop<Callbacks>, kind: Kind) -> Result<Vec<Id>> {
+fn handles_of(event_loop: &CLoop, kind: Kind) -> Result<Vec<Id>> {
     let mut all = Vec::new();
     all.try_reserve(event_loop.open_handles())?;
     event_loop.for_each_handle(|id| all.push(id))?;
@@ -261,7 +259,7 @@ fn handles_of(event_loop: &EventLoop<Callbacks>, kind: Kind) -> Result<Vec<Id>> 
 }
 
 /// The time is over: connections are reset, and the loop ends.
-fn cut_off(event_loop: &EventLoop<Callbacks>) -> Result<()> {
+fn cut_off(event_loop: &CLoop) -> Result<()> {
     for id in handles_of(event_loop, Kind::Conn)? {
         // Stale when closing another one has closed it.
         let _ = event_loop.conn_abort(id);
@@ -274,7 +272,5 @@ unsafe extern "C-unwind" fn on_wake(_loop: tg_loop, _user: *mut c_void) {}
 
 unsafe extern "C-unwind" fn on_time_over(timer: u64, _user: *mut c_void, _missed: u64) {
     let Ok((found, _)) = registry::find_handle(timer) else { return };
-    if let Either::Callbacks(event_loop) = &found.either {
-        let _ = cut_off(event_loop);
-    }
+    let _ = cut_off(&found.event_loop);
 }

@@ -46,7 +46,7 @@ pub unsafe extern "C" fn tg_udp_send(
         (|| {
             let (found, id) = find_handle(udp)?;
             let one = [Outgoing { to: engine(to)?, data: data? }];
-            on_loop!(found, event_loop => event_loop.udp_send(id, &one)).map(drop)
+            found.event_loop.udp_send(id, &one).map(drop)
         })()
     })
 }
@@ -81,7 +81,7 @@ pub unsafe extern "C" fn tg_udp_send_many(udp: tg_handle, all: *const tg_outgoin
                 let (to, data) = unsafe { (convert::optional(one.to), convert::bytes(one.data.cast(), one.length)) };
                 converted.push(Outgoing { to: engine(to)?, data: data? });
             }
-            on_loop!(found, event_loop => event_loop.udp_send(id, &converted))
+            found.event_loop.udp_send(id, &converted)
         })()
     })
 }
@@ -108,7 +108,7 @@ pub unsafe extern "C" fn tg_udp_send_segments(
         (|| {
             let (found, id) = find_handle(udp)?;
             let (to, data) = (engine(to)?, data?);
-            on_loop!(found, event_loop => event_loop.udp_send_segments(id, to.as_ref(), data, segment_size))
+            found.event_loop.udp_send_segments(id, to.as_ref(), data, segment_size)
         })()
     })
 }
@@ -132,7 +132,7 @@ pub unsafe extern "C" fn tg_udp_connect(udp: tg_handle, peer: *const tg_address)
         (|| {
             let (found, id) = find_handle(udp)?;
             let peer = peer?.to_engine()?;
-            on_loop!(found, event_loop => event_loop.udp_connect(id, Some(&peer)))
+            found.event_loop.udp_connect(id, Some(&peer))
         })()
     })
 }
@@ -145,9 +145,7 @@ pub unsafe extern "C" fn tg_udp_connect(udp: tg_handle, peer: *const tg_address)
 /// system's.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_udp_disconnect(udp: tg_handle) -> c_int {
-    guard!(tg_udp_disconnect(udp), {
-        find_handle(udp).and_then(|(found, id)| on_loop!(found, event_loop => event_loop.udp_connect(id, None)))
-    })
+    guard!(tg_udp_disconnect(udp), find_handle(udp).and_then(|(found, id)| found.event_loop.udp_connect(id, None)))
 }
 
 /// The socket's own name, with the port that the system has chosen.
@@ -165,7 +163,7 @@ pub unsafe extern "C" fn tg_udp_get_local(udp: tg_handle, out: *mut tg_address) 
         // SAFETY: the caller's promise.
         unsafe { convert::out(out) }.and_then(|out| {
             let (found, id) = find_handle(udp)?;
-            out.write(tg_address::from_engine(&on_loop!(found, event_loop => event_loop.udp_local(id))?));
+            out.write(tg_address::from_engine(&found.event_loop.udp_local(id)?));
             Ok(())
         })
     })
@@ -186,7 +184,7 @@ pub unsafe extern "C" fn tg_udp_get_peer(udp: tg_handle, out: *mut tg_address) -
         // SAFETY: the caller's promise.
         unsafe { convert::out(out) }.and_then(|out| {
             let (found, id) = find_handle(udp)?;
-            out.write(tg_address::from_engine(&on_loop!(found, event_loop => event_loop.udp_peer(id))?));
+            out.write(tg_address::from_engine(&found.event_loop.udp_peer(id)?));
             Ok(())
         })
     })

@@ -78,7 +78,7 @@ fn membership(
         source: source.map(inet).transpose()?.map(|source| source.ip()),
         interface: interface(index, named)?,
     };
-    on_loop!(found, event_loop => event_loop.udp_membership(id, &what, join))
+    found.event_loop.udp_membership(id, &what, join)
 }
 
 fn inet(address: tg_address) -> Result<SocketAddr> {
@@ -180,7 +180,7 @@ pub extern "C" fn tg_udp_set_buffers(udp: tg_handle, receive: u32, send: u32) ->
 
 fn set(udp: tg_handle, option: UdpOption) -> Result<()> {
     let (found, id) = find_handle(udp)?;
-    on_loop!(found, event_loop => event_loop.udp_set(id, option))
+    found.event_loop.udp_set(id, option)
 }
 
 /// The sizes of the system's buffers, with what the system needs for itself (Linux: twice what was asked for).
@@ -200,7 +200,7 @@ pub unsafe extern "C" fn tg_udp_get_buffers(udp: tg_handle, receive: *mut u32, s
         (|| {
             let (receive_out, send_out) = (receive_out?, send_out?);
             let (found, id) = find_handle(udp)?;
-            let (receive, send) = on_loop!(found, event_loop => event_loop.udp_buffers(id))?;
+            let (receive, send) = found.event_loop.udp_buffers(id)?;
             receive_out.write(receive);
             send_out.write(send);
             Ok(())
@@ -224,7 +224,7 @@ pub unsafe extern "C" fn tg_udp_get_fd(udp: tg_handle, out: *mut tg_fd) -> c_int
         // SAFETY: the caller's promise.
         unsafe { self::out(out) }.and_then(|out| {
             let (found, id) = find_handle(udp)?;
-            out.write(on_loop!(found, event_loop => event_loop.udp_fd(id))?);
+            out.write(found.event_loop.udp_fd(id)?);
             Ok(())
         })
     })

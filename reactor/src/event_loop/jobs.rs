@@ -78,9 +78,9 @@ pub(super) struct JobSlot {
 }
 
 impl JobSlot {
-    /// Whether a thread may be using what the handle carries.
+    /// Whether a thread may be using the program's own part of what the handle carries: a function of its own does.
     pub(super) fn uses_user(&self) -> bool {
-        self.task.is_some() && self.kind.uses_user()
+        self.task.is_some() && self.kind == JobKind::Work
     }
 
     /// A job that is over and delivered, or never was.
