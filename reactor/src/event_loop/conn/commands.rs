@@ -60,9 +60,14 @@ impl<S: Sink> EventLoop<S> {
         let mut core = self.core()?;
         let conn = core.conn(id)?;
         conn.check_writable()?;
+        let was_empty = conn.out.is_empty();
         conn.out.push_file(file, offset, length)?;
         if !conn.has(flag::BLOCKED | flag::CONNECTING) {
             core.conn_writable(id);
+        }
+        if was_empty {
+            // The peer's taking nothing counts from now.
+            core.conn_touch(id, flag::HAS_WRITTEN | flag::REARM);
         }
         core.conn_rewait(id);
         core.conn_list_if_pending(id);
@@ -358,8 +363,10 @@ impl<S: Sink> Core<S> {
         match conn.out.write(fd, kind, pieces) {
             Ok(sent) if sent == all => {
                 conn.bytes_out += sent as u64;
+                // An empty write behind others that wait.
+                let high = conn.has(flag::HIGH);
                 self.conn_touch(id, flag::HAS_WRITTEN);
-                Ok(false)
+                Ok(high)
             }
             Ok(sent) => {
                 conn.bytes_out += sent as u64;
@@ -416,7 +423,7 @@ impl<S: Sink> Core<S> {
         if sent == all {
             self.conn_touch(id, flag::HAS_WRITTEN);
             self.conn_list_if_pending(id);
-            return Ok(false);
+            return Ok(self.conn(id).is_ok_and(|conn| conn.has(flag::HIGH)));
         }
         if connecting {
             return Ok(self.conn_mut(id).is_some_and(Conn::see_high_mark));
