@@ -285,7 +285,9 @@ impl<S: Sink> Core<S> {
                 return Err(error);
             }
         };
-        let mut conn = Box::new(Conn::new(owned, kind, shape, self.now_ns));
+        // What comes from a listener comes within a turn; for the others the loop's last reading may be long ago.
+        let now_ns = if flags == 0 { self.now_ns } else { self.clock.monotonic_ns() };
+        let mut conn = Box::new(Conn::new(owned, kind, shape, now_ns));
         conn.flags |= flags;
         conn.timer = timer;
         self.entry(id)?.slot = Slot::Conn(conn);

@@ -91,8 +91,9 @@ impl<S: Sink> Core<S> {
     pub(super) fn conn_let_source_go_on(&mut self, to: Id) {
         let source = self.conn_mut(to).and_then(|conn| conn.extra.as_ref()).and_then(|extra| extra.relay_from);
         if let Some(source) = source {
-            if let Some(conn) = self.conn_mut(source) {
+            if let Some(conn) = self.conn_mut(source).filter(|conn| conn.has(flag::PARTNER_FULL)) {
                 conn.flags &= !flag::PARTNER_FULL;
+                self.conn_reads_again(source);
             }
             self.conn_rewait(source);
         }

@@ -238,8 +238,12 @@ impl<S: Sink> Core<S> {
     pub(super) fn conn_after_writing(&mut self, id: Id) {
         let Some(conn) = self.conn_mut(id) else { return };
         if conn.has(flag::HIGH) && conn.out.bytes() <= conn.shape.low_mark {
+            let rested = conn.has(flag::HELD);
             conn.flags &= !(flag::HIGH | flag::HELD);
             conn.flags |= flag::TELL_DRAIN;
+            if rested {
+                self.conn_reads_again(id);
+            }
             self.conn_let_source_go_on(id);
         }
         let Some(conn) = self.conn_mut(id) else { return };
@@ -247,6 +251,13 @@ impl<S: Sink> Core<S> {
             self.conn_shut_now(id);
         }
         self.conn_rewait(id);
+    }
+
+    /// Reading has rested and goes on: the peer's silence counts from now.
+    pub(super) fn conn_reads_again(&mut self, id: Id) {
+        if self.conn_mut(id).is_some_and(|conn| conn.shape.timeouts.read_ns > 0) {
+            self.conn_touch(id, flag::HAS_READ | flag::REARM);
+        }
     }
 
     fn conn_connected(&mut self, id: Id) {
