@@ -238,7 +238,10 @@ impl Conn {
 
     /// Whether there is something to do or to tell without the poller's saying so.
     pub(super) fn is_pending(&self) -> bool {
-        self.has(flag::TELL) || self.out.has_over() || self.delivers()
+        let delivers = self.delivers();
+        // The end comes behind what is held, and waits with it.
+        let tells = if self.has(flag::LEFTOVER) && !delivers { flag::TELL & !flag::TELL_EOF } else { flag::TELL };
+        self.has(tells) || self.out.has_over() || delivers
     }
 }
 

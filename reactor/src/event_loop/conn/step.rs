@@ -7,7 +7,7 @@ use crate::base::id::Id;
 use crate::base::interest::{READ, WRITE};
 use crate::base::out_queue::Over;
 use crate::event_loop::core::{Core, Release, Slot, Told};
-use crate::event_loop::limits::{FRAMES_PER_TURN, READ_SIZE};
+use crate::event_loop::limits::{FRAMES_PER_TURN, HELD_KEPT, READ_SIZE};
 use crate::event_loop::{Event, Sink};
 use crate::io::stream::Flushed;
 use crate::sys::stream;
@@ -278,7 +278,8 @@ impl<S: Sink> Core<S> {
     fn conn_read(&mut self, id: Id) -> Step<S> {
         let mut buffer = self.take_read_buffer(id)?;
         let conn = self.conn_mut(id)?;
-        if !conn.reads() {
+        // What is held comes first, or a peer that floods us with tiny frames would fill the memory.
+        if !conn.reads() || conn.has(flag::LEFTOVER) {
             self.read_buffer = buffer;
             return None;
         }
@@ -394,6 +395,9 @@ impl<S: Sink> Core<S> {
         let Some(frame) = found else {
             extra.searched = rest.len();
             extra.held.drain(..std::mem::take(&mut extra.start));
+            if extra.held.capacity() > HELD_KEPT && extra.held.len() < HELD_KEPT / 2 {
+                extra.held.shrink_to(HELD_KEPT / 2);
+            }
             conn.flags &= !flag::LEFTOVER;
             return None;
         };
