@@ -36,7 +36,7 @@ impl<S: Sink> EventLoop<S> {
     /// [`Error::FORKED`], [`Error::PANIC`].
     #[inline]
     pub fn conn_write(&self, id: Id, pieces: &[IoSlice<'_>]) -> Result<bool> {
-        self.core()?.conn_write_pieces(id, pieces)
+        self.core()?.conn_write_pieces::<true>(id, pieces)
     }
 
     /// The same with a buffer that is not copied: it is given back when it is written, or with a status when it will not be.
@@ -236,17 +236,6 @@ impl Conn {
         }
         self.has(flag::HIGH)
     }
-
-    /// What is held and was not delivered, and whether the peer's end follows it.
-    pub(super) fn take_held(&mut self) -> (Vec<u8>, bool) {
-        let ended = self.has(flag::EOF);
-        let Some(extra) = &mut self.extra else { return (Vec::new(), ended) };
-        let start = std::mem::take(&mut extra.start);
-        extra.searched = 0;
-        let mut held = std::mem::take(&mut extra.held);
-        held.drain(..start.min(held.len()));
-        (held, ended)
-    }
 }
 
 impl<S: Sink> Core<S> {
@@ -349,11 +338,13 @@ impl<S: Sink> Core<S> {
 
     /// See [`EventLoop::conn_write`].
     #[inline]
-    pub(in crate::event_loop) fn conn_write_pieces(&mut self, id: Id, pieces: &[IoSlice<'_>]) -> Result<bool> {
+    pub(in crate::event_loop) fn conn_write_pieces<const LIMITED: bool>(
+        &mut self, id: Id, pieces: &[IoSlice<'_>],
+    ) -> Result<bool> {
         let conn = self.conn(id)?;
         conn.check_writable()?;
         let all = pieces.iter().fold(0, |all: usize, piece| all.saturating_add(piece.len()));
-        if all.saturating_add(conn.out.bytes()) > conn.shape.limit {
+        if LIMITED && all.saturating_add(conn.out.bytes()) > conn.shape.limit {
             return Err(Error::NO_BUFFERS.because("more bytes than the connection's limit would wait"));
         }
         let was_empty = conn.out.is_empty();

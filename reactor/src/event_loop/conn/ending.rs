@@ -167,7 +167,7 @@ impl<S: Sink> Core<S> {
         }
     }
 
-    fn conn_reset_partner(&mut self, id: Id, reason: i32) {
+    pub(super) fn conn_reset_partner(&mut self, id: Id, reason: i32) {
         let Some(conn) = self.conn_mut(id).filter(|conn| !conn.has(flag::OVER)) else { return };
         if conn.kind() == StreamKind::Socket {
             stream::reset_on_close(conn.owned.fd());
@@ -197,6 +197,9 @@ impl<S: Sink> Core<S> {
         }
         if conn.has(flag::WAS_BLOCKING) {
             let _ = stream::set_nonblocking(conn.owned.fd(), false);
+        }
+        if !conn.has(flag::OVER) {
+            self.conn_end_partners(&conn);
         }
         let listener = conn.shape.listener;
         self.disown(id, conn.owned);

@@ -225,9 +225,9 @@ impl Conn {
         self.has(flag::LEFTOVER) && !self.has(flag::PAUSED | flag::HELD | flag::FINISHING | flag::OVER)
     }
 
-    /// Whether it is an end of a relay.
-    pub(super) fn is_relayed(&self) -> bool {
-        self.extra.as_ref().is_some_and(|extra| extra.relay_to.is_some() || extra.relay_from.is_some())
+    /// Whether another one is relayed into it.
+    pub(super) fn is_relayed_into(&self) -> bool {
+        self.extra.as_ref().is_some_and(|extra| extra.relay_from.is_some())
     }
 
     /// Whether it is to wait until the system takes more.

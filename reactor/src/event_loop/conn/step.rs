@@ -181,7 +181,8 @@ impl<S: Sink> Core<S> {
             self.conn_end_if_done(id);
             return self.delivery(id, Event::Eof);
         }
-        if !conn.is_relayed() {
+        // Into which another one is relayed, it has still to send what comes from there.
+        if !conn.is_relayed_into() {
             self.conn_finish(id);
         }
         self.conn_end_if_done(id);
@@ -283,7 +284,7 @@ impl<S: Sink> Core<S> {
             self.read_buffer = buffer;
             return None;
         }
-        if conn.shape.pull && !conn.has(flag::FINISHING) {
+        if conn.shape.pull && !conn.has(flag::FINISHING) && conn.relay_to().is_none() {
             self.read_buffer = buffer;
             return self.delivery(id, Event::Readable);
         }
@@ -418,8 +419,10 @@ impl<S: Sink> Core<S> {
 
     /// A frame was delivered: what was held comes back, unless the connection is gone.
     pub(in crate::event_loop) fn conn_take_back(&mut self, id: Id, buffer: Vec<u8>) {
-        if let Some(conn) = self.conn_mut(id).filter(|conn| !conn.has(flag::FINISHING)) {
-            conn.extra().held = buffer;
+        let Some(conn) = self.conn_mut(id).filter(|conn| !conn.has(flag::FINISHING)) else { return };
+        match conn.relay_to() {
+            Some(to) => self.conn_pass_on_held(id, to, &buffer),
+            None => conn.extra().held = buffer,
         }
     }
 
