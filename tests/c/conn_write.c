@@ -444,6 +444,40 @@ static void h45_everything_arrives_in_order(void)
     tally_end(&peer);
 }
 
+static void write_and_mark(tally *it, char what)
+{
+    if (what != 'w' && what != 'o') return;
+    if (it->written > 100000) return; /* the test has failed */
+    CHECK(tg_conn_write(it->id, "", 0) >= 0);
+    CHECK_CODE(tg_conn_mark(it->id, 1), 0);
+}
+
+/* Each completion leads to another write that completes at once.
+ * mutation: completions that come up meanwhile are told in the same turn. */
+static void h23_completions_leave_the_others_their_turn(void)
+{
+    tg_loop loop = new_loop();
+    tally it = { .action = write_and_mark }, other = { .count = 0 };
+    int ends[2], pair[2];
+    make_pair(ends);
+    make_pair(pair);
+    open_conn(loop, ends[0], &it);
+    open_conn(loop, pair[0], &other);
+    turns(loop, 2);
+    for (size_t i = 1; i <= 20; i++) {
+        int before = it.written;
+        put(pair[1], "x");
+        turns(loop, 1);
+        CHECK_EQ(other.got, i);
+        CHECK(it.written - before <= 2);
+    }
+    CHECK(it.written >= 10 && it.written <= 60);
+    free_loop(loop, 2);
+    close(ends[1]);
+    close(pair[1]);
+    tally_end(&other);
+}
+
 int main(void)
 {
     harness_begin();
@@ -458,6 +492,7 @@ int main(void)
     RUN(reading_on_above_the_watermark_is_an_option);
     RUN(h41_a_peer_that_never_reads);
     RUN(h41_small_writes_and_marks_cost_what_they_count);
+    RUN(h23_completions_leave_the_others_their_turn);
     RUN(h45_everything_arrives_in_order);
     return harness_end();
 }

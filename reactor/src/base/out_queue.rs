@@ -237,6 +237,11 @@ impl<F> OutQueue<F> {
         !self.over.is_empty()
     }
 
+    /// How many are.
+    pub fn count_over(&self) -> usize {
+        self.over.len()
+    }
+
     /// Gives up what waits: its buffers go to `lose`, its marks are over and lost.
     pub fn abandon(&mut self, mut lose: impl FnMut(Box<dyn Buffer>)) {
         (self.bytes, self.file_bytes, self.done) = (0, 0, 0);

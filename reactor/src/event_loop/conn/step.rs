@@ -19,12 +19,15 @@ pub(in crate::event_loop) struct Current {
     /// What it is ready for and has not yet done.
     bits: u32,
     frames_left: u32,
+    /// Completions that were there when it came to its turn: what its callbacks complete is told in the next one, or
+    /// answering each with another write would keep all others waiting. `None`: it has not begun.
+    over_left: Option<usize>,
 }
 
 impl Current {
     /// That has become it without the poller's saying so.
     pub(super) fn of(id: Id) -> Current {
-        Current { id, bits: 0, frames_left: FRAMES_PER_TURN }
+        Current { id, bits: 0, frames_left: FRAMES_PER_TURN, over_left: None }
     }
 }
 
@@ -75,7 +78,7 @@ impl<S: Sink> Core<S> {
     /// The poller has reported it.
     #[inline]
     pub(in crate::event_loop) fn conn_ready(&mut self, id: Id, bits: u32) -> Step<S> {
-        self.turn.current = Some(Current { id, bits, frames_left: FRAMES_PER_TURN });
+        self.turn.current = Some(Current { bits, ..Current::of(id) });
         self.next_of_current()
     }
 
@@ -97,7 +100,7 @@ impl<S: Sink> Core<S> {
     /// The next event of the connection that the turn is at.
     #[inline]
     pub(in crate::event_loop) fn next_of_current(&mut self) -> Step<S> {
-        let Current { id, bits, .. } = self.turn.current?;
+        let Current { id, bits, over_left, .. } = self.turn.current?;
         if self.conn_mut(id).is_none() {
             // Closed by a callback.
             self.turn.current = None;
@@ -106,6 +109,10 @@ impl<S: Sink> Core<S> {
         if bits & WRITE != 0 {
             self.done_with(WRITE);
             self.conn_writable(id);
+        }
+        if over_left.is_none() {
+            let over = self.conn_mut(id).map_or(0, |conn| conn.out.count_over());
+            self.turn.current.as_mut()?.over_left = Some(over);
         }
         if let told @ Some(_) = self.conn_tell(id) {
             return told;
@@ -165,7 +172,8 @@ impl<S: Sink> Core<S> {
         if !conn.has(flag::LEFTOVER) && take(conn, flag::TELL_EOF) {
             return self.conn_tell_eof(id);
         }
-        if take(conn, flag::TELL_OVER) {
+        // The end comes behind all completions.
+        if !conn.out.has_over() && take(conn, flag::TELL_OVER) {
             let reason = conn.reason;
             self.set_active(id, false);
             self.stats.events += 1;
@@ -192,8 +200,15 @@ impl<S: Sink> Core<S> {
     /// The next mark that is over; buffers that are over are given back.
     fn conn_next_mark(&mut self, id: Id) -> Option<(u64, i32)> {
         loop {
+            let left = self.turn.current.as_mut()?.over_left.as_mut()?;
+            let may = *left > 0;
+            *left = left.saturating_sub(1);
             let conn = self.conn_mut(id)?;
             let reason = conn.reason;
+            if !may {
+                conn.out.shrink();
+                return None;
+            }
             match conn.out.take_over() {
                 Some(Over::Mark(token)) => return Some((token, 0)),
                 Some(Over::Lost(token)) => return Some((token, reason)),
