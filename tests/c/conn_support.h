@@ -5,6 +5,7 @@
 #include "support.h"
 
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
