@@ -78,7 +78,8 @@ fn first_counted(bytes: &[u8], size: usize, little_endian: bool, most: usize) ->
     if length > most as u64 {
         return Err(Error::FRAME);
     }
-    let end = size + length as usize;
+    // No memory has room for what a count cannot say.
+    let end = usize::try_from(length).ok().and_then(|length| length.checked_add(size)).ok_or(Error::FRAME)?;
     Ok((bytes.len() >= end).then_some(Frame { start: size, end, next: end }))
 }
 

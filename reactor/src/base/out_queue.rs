@@ -115,8 +115,10 @@ impl<F> OutQueue<F> {
         let joins = matches!(self.items.back(), Some(Item::Bytes(last)) if last.len() + rest <= COALESCE);
         if !joins {
             let mut fresh = Vec::new();
-            // Room for what will probably follow, unless this alone is large.
-            fresh.try_reserve_exact(if rest < COALESCE / 4 { COALESCE / 4 } else { rest })?;
+            // Room for what will probably follow, unless this alone is large. Behind others it takes what it needs: a mark
+            // between each two small writes would make them cost a hundred times what they count.
+            let follows = !self.items.is_empty();
+            fresh.try_reserve_exact(if !follows && rest < COALESCE / 4 { COALESCE / 4 } else { rest })?;
             self.items.push_back(Item::Bytes(fresh));
         }
         let Some(Item::Bytes(last)) = self.items.back_mut() else { return Err(Error::NO_MEMORY) };
@@ -268,6 +270,11 @@ impl<F> OutQueue<F> {
     /// Whether some are.
     pub fn has_over(&self) -> bool {
         !self.over.is_empty()
+    }
+
+    /// How many are.
+    pub fn count_over(&self) -> usize {
+        self.over.len()
     }
 
     /// Gives up what waits: its buffers go to `lose`, its marks are over and lost.

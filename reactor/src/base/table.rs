@@ -117,6 +117,11 @@ impl<T> Table<T> {
         })
     }
 
+    /// All that are in use, to be changed.
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.slots.iter_mut().filter_map(|slot| slot.value.as_mut())
+    }
+
     /// The first one in use at this index or behind it.
     pub fn first_from(&self, index: u32) -> Option<Id> {
         let behind = self.slots.iter().enumerate().skip(index as usize);

@@ -346,6 +346,7 @@ impl<S: Sink> Core<S> {
     /// Closes every handle; how many there were. An inherited poller is left to the parent untouched.
     pub(super) fn close_everything(&mut self, forked: bool) -> usize {
         let open = self.table.len();
+        self.conns_end(forked);
         if forked {
             self.descriptors.forget_kernel();
             self.leave_poller_to_parent();

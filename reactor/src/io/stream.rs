@@ -225,6 +225,12 @@ impl Outgoing {
         self.0.as_ref().is_some_and(|queue| queue.has_over())
     }
 
+    /// How many there are.
+    #[inline]
+    pub fn count_over(&self) -> usize {
+        self.0.as_ref().map_or(0, |queue| queue.count_over())
+    }
+
     /// Gives up what waits; see [`OutQueue::abandon`].
     pub fn abandon(&mut self, lose: impl FnMut(Box<dyn Buffer>)) {
         if let Some(queue) = &mut self.0 {

@@ -36,7 +36,7 @@ pub fn reopen(fd: &OwnedFd) -> Result<OwnedFd> {
     // SAFETY: a structure of ours.
     check(unsafe { libc::fstat(fd.as_raw_fd(), &mut stat) })?;
     let is_pipe = stat.st_mode & libc::S_IFMT == libc::S_IFIFO;
-    if !is_pipe && !is_tty(fd.as_raw_fd()) {
+    if !is_pipe && (!is_tty(fd.as_raw_fd()) || is_master(fd.as_raw_fd())) {
         return Err(Error::NOT_SUPPORTED);
     }
     // SAFETY: takes no pointers.
@@ -60,6 +60,14 @@ pub fn reopen(_fd: &OwnedFd) -> Result<OwnedFd> {
 pub fn is_tty(fd: Fd) -> bool {
     // SAFETY: takes no pointers.
     unsafe { libc::isatty(fd) == 1 }
+}
+
+/// Whether a descriptor is the side of a terminal on which its window is drawn. Opened once more it is another terminal.
+#[cfg(target_os = "linux")]
+fn is_master(fd: Fd) -> bool {
+    let mut number: libc::c_uint = 0;
+    // SAFETY: a variable of ours; only masters have such a number.
+    unsafe { libc::ioctl(fd, libc::TIOCGPTN, &mut number) == 0 }
 }
 
 /// How a terminal treats what is typed.

@@ -36,7 +36,7 @@ impl<S: Sink> EventLoop<S> {
     /// [`Error::FORKED`], [`Error::PANIC`].
     #[inline]
     pub fn conn_write(&self, id: Id, pieces: &[IoSlice<'_>]) -> Result<bool> {
-        self.core()?.conn_write_pieces(id, pieces)
+        self.core()?.conn_write_pieces::<true>(id, pieces)
     }
 
     /// The same with a buffer that is not copied: it is given back when it is written, or with a status when it will not be.
@@ -60,9 +60,14 @@ impl<S: Sink> EventLoop<S> {
         let mut core = self.core()?;
         let conn = core.conn(id)?;
         conn.check_writable()?;
+        let was_empty = conn.out.is_empty();
         conn.out.push_file(file, offset, length)?;
         if !conn.has(flag::BLOCKED | flag::CONNECTING) {
             core.conn_writable(id);
+        }
+        if was_empty {
+            // The peer's taking nothing counts from now.
+            core.conn_touch(id, flag::HAS_WRITTEN | flag::REARM);
         }
         core.conn_rewait(id);
         core.conn_list_if_pending(id);
@@ -231,17 +236,6 @@ impl Conn {
         }
         self.has(flag::HIGH)
     }
-
-    /// What is held and was not delivered, and whether the peer's end follows it.
-    pub(super) fn take_held(&mut self) -> (Vec<u8>, bool) {
-        let ended = self.has(flag::EOF);
-        let Some(extra) = &mut self.extra else { return (Vec::new(), ended) };
-        let start = std::mem::take(&mut extra.start);
-        extra.searched = 0;
-        let mut held = std::mem::take(&mut extra.held);
-        held.drain(..start.min(held.len()));
-        (held, ended)
-    }
 }
 
 impl<S: Sink> Core<S> {
@@ -280,7 +274,9 @@ impl<S: Sink> Core<S> {
                 return Err(error);
             }
         };
-        let mut conn = Box::new(Conn::new(owned, kind, shape, self.now_ns));
+        // What comes from a listener comes within a turn; for the others the loop's last reading may be long ago.
+        let now_ns = if flags == 0 { self.now_ns } else { self.clock.monotonic_ns() };
+        let mut conn = Box::new(Conn::new(owned, kind, shape, now_ns));
         conn.flags |= flags;
         conn.timer = timer;
         self.entry(id)?.slot = Slot::Conn(conn);
@@ -375,11 +371,13 @@ impl<S: Sink> Core<S> {
     }
 
     /// See [`EventLoop::conn_write`].
-    pub(in crate::event_loop) fn conn_write_pieces(&mut self, id: Id, pieces: &[IoSlice<'_>]) -> Result<bool> {
+    pub(in crate::event_loop) fn conn_write_pieces<const LIMITED: bool>(
+        &mut self, id: Id, pieces: &[IoSlice<'_>],
+    ) -> Result<bool> {
         let conn = self.conn(id)?;
         conn.check_writable()?;
         let all = pieces.iter().fold(0, |all: usize, piece| all.saturating_add(piece.len()));
-        if all.saturating_add(conn.out.bytes()) > conn.shape.limit {
+        if LIMITED && all.saturating_add(conn.out.bytes()) > conn.shape.limit {
             return Err(Error::NO_BUFFERS.because("more bytes than the connection's limit would wait"));
         }
         let was_empty = conn.out.is_empty();
@@ -394,8 +392,10 @@ impl<S: Sink> Core<S> {
         match conn.out.write(fd, kind, pieces) {
             Ok(sent) if sent == all => {
                 conn.bytes_out += sent as u64;
+                // An empty write behind others that wait.
+                let high = conn.has(flag::HIGH);
                 self.conn_touch(id, flag::HAS_WRITTEN);
-                Ok(false)
+                Ok(high)
             }
             Ok(sent) => {
                 conn.bytes_out += sent as u64;
@@ -467,7 +467,7 @@ impl<S: Sink> Core<S> {
         if sent == all {
             self.conn_touch(id, flag::HAS_WRITTEN);
             self.conn_list_if_pending(id);
-            return Ok(false);
+            return Ok(self.conn(id).is_ok_and(|conn| conn.has(flag::HIGH)));
         }
         if connecting {
             self.conn_writable_unless_connecting(id, was_empty);

@@ -77,7 +77,22 @@ impl<S: Sink> Core<S> {
             // ENOTCONN: the peer has reset it, which reading will say.
             let _ = stream::shut_write(conn.owned.fd());
         }
+        self.conn_linger(id);
         self.conn_end_if_done(id);
+    }
+
+    /// The peer's end is all that is missing: it has the linger time from now on. (What waited before had the write timeout:
+    /// a peer that is slow, but takes it, loses nothing.)
+    fn conn_linger(&mut self, id: Id) {
+        let now_ns = self.clock.monotonic_ns();
+        let Some(conn) = self.conn_mut(id).filter(|conn| conn.has(flag::FINISHING) && conn.has(flag::SHUT)) else {
+            return;
+        };
+        let linger_ns = conn.shape.timeouts.linger_ns;
+        if linger_ns > 0 && !conn.has(flag::EOF) {
+            conn.extra().linger_deadline_ns = now_ns.saturating_add(linger_ns);
+            self.conn_touch(id, flag::REARM);
+        }
     }
 
     /// Both directions have ended: it is over.
@@ -102,13 +117,8 @@ impl<S: Sink> Core<S> {
         if let Some(extra) = &mut conn.extra {
             extra.held = Vec::new();
         }
-        let linger_ns = conn.shape.timeouts.linger_ns;
-        if linger_ns > 0 {
-            let now_ns = self.clock.monotonic_ns();
-            if let Some(conn) = self.conn_mut(id) {
-                conn.extra().linger_deadline_ns = now_ns.saturating_add(linger_ns);
-            }
-            self.conn_touch(id, flag::REARM);
+        if conn.has(flag::SHUT) {
+            self.conn_linger(id);
         }
         self.conn_want_shut(id);
         self.conn_end_if_done(id);
@@ -165,7 +175,7 @@ impl<S: Sink> Core<S> {
         }
     }
 
-    fn conn_reset_partner(&mut self, id: Id, reason: i32) {
+    pub(super) fn conn_reset_partner(&mut self, id: Id, reason: i32) {
         let Some(conn) = self.conn_mut(id).filter(|conn| !conn.has(flag::OVER)) else { return };
         if conn.kind() == StreamKind::Socket {
             stream::reset_on_close(conn.owned.fd());
@@ -195,6 +205,9 @@ impl<S: Sink> Core<S> {
         }
         if conn.has(flag::WAS_BLOCKING) {
             let _ = stream::set_nonblocking(conn.owned.fd(), false);
+        }
+        if !conn.has(flag::OVER) {
+            self.conn_end_partners(&conn);
         }
         let listener = conn.shape.listener;
         self.disown(id, conn.owned);

@@ -97,7 +97,7 @@ impl<S: Sink> Core<S> {
         let Core { table, conns, .. } = self;
         let conn = match table.get_mut(id).map(|entry| &mut entry.slot) {
             Some(Slot::Conn(conn)) if conn.writes_plainly(bytes.len()) => conn,
-            _ => return self.conn_write_pieces(id, &[IoSlice::new(bytes)]),
+            _ => return self.conn_write_pieces::<true>(id, &[IoSlice::new(bytes)]),
         };
         match stream::send(conn.owned.fd(), bytes) {
             Ok(sent) if sent == bytes.len() => {

@@ -1,9 +1,9 @@
 //! Forwarding one connection into another, no faster than the other takes it.
 
-use super::state::flag;
+use super::state::{Conn, flag};
 use crate::base::error::{Error, Result};
 use crate::base::id::Id;
-use crate::event_loop::core::Core;
+use crate::event_loop::core::{Core, Slot};
 use crate::event_loop::{EventLoop, Sink};
 use crate::sys::splice::SplicePipe;
 use crate::sys::{Fd, stream};
@@ -15,10 +15,12 @@ impl<S: Sink> EventLoop<S> {
     /// # Errors
     /// As [`EventLoop::conn_relay`]; then neither way is relayed.
     pub fn conn_pipe(&self, one: Id, other: Id) -> Result<()> {
-        self.core()?.conn_check_relay(one, other)?;
-        self.core()?.conn_check_relay(other, one)?;
-        self.conn_relay(one, other)?;
-        self.conn_relay(other, one)
+        let mut core = self.core()?;
+        core.conn_check_relay(one, other)?;
+        core.conn_check_relay(other, one)?;
+        core.conn_begin_relay(one, other);
+        core.conn_begin_relay(other, one);
+        Ok(())
     }
 
     /// From now on what `from` receives is written to `to`: `from` gets no data events any more, its reading rests while
@@ -27,27 +29,12 @@ impl<S: Sink> EventLoop<S> {
     ///
     /// # Errors
     /// [`Error::INVALID`] for a connection into itself, [`Error::EXISTS`] when `from` is relayed already or something else
-    /// into `to`, [`Error::NO_MEMORY`], [`Error::KIND`], [`Error::STALE`], [`Error::FORKED`], [`Error::PANIC`]; EPIPE when
-    /// our direction of `to` has ended.
+    /// into `to`, [`Error::NO_BUFFERS`] when more is held than `to` may let wait, [`Error::KIND`], [`Error::STALE`],
+    /// [`Error::FORKED`], [`Error::PANIC`]; EPIPE when our direction of `to` has ended.
     pub fn conn_relay(&self, from: Id, to: Id) -> Result<()> {
         let mut core = self.core()?;
         core.conn_check_relay(from, to)?;
-        let (held, ended) = core.conn(from)?.take_held();
-        if !held.is_empty() {
-            if let Err(error) = core.conn_write_pieces(to, &[IoSlice::new(&held)]) {
-                core.conn(from)?.extra().held = held;
-                return Err(error);
-            }
-        }
-        let source = core.conn(from)?;
-        source.flags &= !flag::LEFTOVER;
-        source.extra().relay_to = Some(to);
-        core.conn(to)?.extra().relay_from = Some(from);
-        if ended {
-            core.conn_want_shut(to);
-        }
-        core.conn_rewait(from);
-        core.conn_list_if_pending(to);
+        core.conn_begin_relay(from, to);
         Ok(())
     }
 }
@@ -141,6 +128,7 @@ impl<S: Sink> Core<S> {
         if target.extra.as_ref().is_some_and(|extra| extra.relay_from.is_some()) {
             return Err(Error::EXISTS.because("another connection is relayed into this one"));
         }
+        let room = target.shape.limit.saturating_sub(target.out.bytes());
         let source = self.conn(from)?;
         if source.has(flag::OVER | flag::FINISHING) {
             return Err(Error::os(libc::EPIPE));
@@ -148,15 +136,51 @@ impl<S: Sink> Core<S> {
         if source.relay_to().is_some() {
             return Err(Error::EXISTS.because("the connection is relayed already"));
         }
+        if source.extra.as_ref().is_some_and(|extra| extra.held.len().saturating_sub(extra.start) > room) {
+            return Err(Error::NO_BUFFERS.because("more is held than the other connection may let wait"));
+        }
         Ok(())
     }
 
-    /// Passes on what was received.
+    fn conn_begin_relay(&mut self, from: Id, to: Id) {
+        if let Some(target) = self.conn_mut(to) {
+            target.extra().relay_from = Some(from);
+        }
+        let Some(source) = self.conn_mut(from) else { return };
+        source.flags &= !flag::LEFTOVER;
+        let extra = source.extra();
+        extra.relay_to = Some(to);
+        // Called while one of its frames is delivered, it gets the rest back afterwards, and passes that on then.
+        if !(extra.held.is_empty() && extra.start > 0) {
+            let held = std::mem::take(&mut extra.held);
+            self.conn_pass_on_held(from, to, &held);
+        }
+        self.conn_rewait(from);
+    }
+
+    /// What was held when the relay began, and the end if it had come.
+    pub(super) fn conn_pass_on_held(&mut self, from: Id, to: Id, held: &[u8]) {
+        let Some(source) = self.conn_mut(from) else { return };
+        let extra = source.extra();
+        let start = std::mem::take(&mut extra.start).min(held.len());
+        extra.searched = 0;
+        let ended = source.has(flag::EOF);
+        if start < held.len() {
+            self.conn_forward(from, to, &held[start..]);
+        }
+        if ended {
+            self.conn_want_shut(to);
+        }
+        self.conn_list_if_pending(to);
+    }
+
+    /// Passes on what was received. The limit is not looked at: reading rests above the high mark, so that no more than one
+    /// read comes on top of it.
     pub(super) fn conn_forward(&mut self, from: Id, to: Id, bytes: &[u8]) {
         if let Some(source) = self.conn_mut(from) {
             source.extra().bulk = bytes.len() >= BULK;
         }
-        match self.conn_write_pieces(to, &[IoSlice::new(bytes)]) {
+        match self.conn_write_pieces::<false>(to, &[IoSlice::new(bytes)]) {
             Ok(false) => {}
             Ok(true) => {
                 if let Some(source) = self.conn_mut(from) {
@@ -173,10 +197,38 @@ impl<S: Sink> Core<S> {
     pub(super) fn conn_let_source_go_on(&mut self, to: Id) {
         let source = self.conn_mut(to).and_then(|conn| conn.extra.as_ref()).and_then(|extra| extra.relay_from);
         if let Some(source) = source {
-            if let Some(conn) = self.conn_mut(source) {
+            if let Some(conn) = self.conn_mut(source).filter(|conn| conn.has(flag::PARTNER_FULL)) {
                 conn.flags &= !flag::PARTNER_FULL;
+                self.conn_reads_again(source);
             }
             self.conn_rewait(source);
+        }
+    }
+
+    /// One end of a relay was closed in the middle: what the other end was to send has no end, or what it receives no place
+    /// to go.
+    pub(super) fn conn_end_partners(&mut self, conn: &Conn) {
+        let Some(extra) = &conn.extra else { return };
+        if let Some(to) = extra.relay_to.filter(|_| !conn.has(flag::EOF)) {
+            self.conn_reset_partner(to, Error::CANCELED.code());
+        }
+        let from = extra.relay_from.filter(|from| self.conn_mut(*from).is_some_and(|conn| !conn.has(flag::EOF)));
+        if let Some(from) = from {
+            self.conn_reset_partner(from, Error::CANCELED.code());
+        }
+    }
+
+    /// All are going to be closed, in a forked child without a trace at what is shared with the parent.
+    pub(in crate::event_loop) fn conns_end(&mut self, forked: bool) {
+        for entry in self.table.values_mut() {
+            let Slot::Conn(conn) = &mut entry.slot else { continue };
+            if forked {
+                conn.flags &= !flag::WAS_BLOCKING;
+            }
+            if let Some(extra) = &mut conn.extra {
+                (extra.relay_to, extra.relay_from) = (None, None);
+                extra.tty = extra.tty.take().filter(|_| !forked);
+            }
         }
     }
 }

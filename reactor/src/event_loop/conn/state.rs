@@ -276,9 +276,9 @@ impl Conn {
         self.extra.as_ref().is_some_and(|extra| !extra.passed.is_empty()) && !self.has(flag::OVER | flag::PAUSED)
     }
 
-    /// Whether it is an end of a relay.
-    pub(super) fn is_relayed(&self) -> bool {
-        self.extra.as_ref().is_some_and(|extra| extra.relay_to.is_some() || extra.relay_from.is_some())
+    /// Whether another one is relayed into it.
+    pub(super) fn is_relayed_into(&self) -> bool {
+        self.extra.as_ref().is_some_and(|extra| extra.relay_from.is_some())
     }
 
     /// Whether it is to wait until the system takes more.
@@ -311,7 +311,10 @@ impl Conn {
     /// Whether there is something to do or to tell without the poller's saying so.
     #[inline(always)]
     pub(super) fn is_pending(&self) -> bool {
-        self.has(flag::TELL) || self.out.has_over() || self.delivers() || self.has_passed()
+        let delivers = self.delivers();
+        // The end comes behind what is held, and waits with it.
+        let tells = if self.has(flag::LEFTOVER) && !delivers { flag::TELL & !flag::TELL_EOF } else { flag::TELL };
+        self.has(tells) || self.out.has_over() || delivers || self.has_passed()
     }
 }
 

@@ -7,7 +7,7 @@ use crate::base::id::Id;
 use crate::base::interest::{READ, WRITE};
 use crate::base::out_queue::Over;
 use crate::event_loop::core::{Core, Release, Slot, Told};
-use crate::event_loop::limits::{FRAMES_PER_TURN, READ_SIZE};
+use crate::event_loop::limits::{FRAMES_PER_TURN, HELD_KEPT, READ_SIZE};
 use crate::event_loop::rate::Way;
 use crate::event_loop::{Event, Sink};
 use crate::io::stream::Flushed;
@@ -20,12 +20,15 @@ pub(in crate::event_loop) struct Current {
     /// What it is ready for and has not yet done.
     bits: u32,
     frames_left: u32,
+    /// Completions that were there when it came to its turn: what its callbacks complete is told in the next one, or
+    /// answering each with another write would keep all others waiting. `None`: it has not begun.
+    over_left: Option<usize>,
 }
 
 impl Current {
     /// That has become it without the poller's saying so.
     pub(super) fn of(id: Id) -> Current {
-        Current { id, bits: 0, frames_left: FRAMES_PER_TURN }
+        Current { id, bits: 0, frames_left: FRAMES_PER_TURN, over_left: None }
     }
 
     pub(super) fn id(self) -> Id {
@@ -86,7 +89,7 @@ impl<S: Sink> Core<S> {
     /// The poller has reported it.
     #[inline]
     pub(in crate::event_loop) fn conn_ready(&mut self, id: Id, bits: u32) -> Step<S> {
-        self.turn.current = Some(Current { id, bits, frames_left: FRAMES_PER_TURN });
+        self.turn.current = Some(Current { bits, ..Current::of(id) });
         self.next_of_current()
     }
 
@@ -124,6 +127,10 @@ impl<S: Sink> Core<S> {
         if bits & WRITE != 0 {
             self.done_with(WRITE);
             self.conn_writable(id);
+        }
+        if self.turn.current?.over_left.is_none() {
+            let over = self.conn_mut(id).map_or(0, |conn| conn.out.count_over());
+            self.turn.current.as_mut()?.over_left = Some(over);
         }
         if let told @ Some(_) = self.conn_tell(id) {
             return told;
@@ -186,7 +193,8 @@ impl<S: Sink> Core<S> {
         if !conn.has(flag::LEFTOVER) && take(conn, flag::TELL_EOF) {
             return self.conn_tell_eof(id);
         }
-        if take(conn, flag::TELL_OVER) {
+        // The end comes behind all completions.
+        if !conn.out.has_over() && take(conn, flag::TELL_OVER) {
             let reason = conn.reason;
             self.set_active(id, false);
             self.stats.events += 1;
@@ -202,7 +210,8 @@ impl<S: Sink> Core<S> {
             self.conn_end_if_done(id);
             return self.delivery(id, Event::Eof);
         }
-        if !conn.is_relayed() {
+        // Into which another one is relayed, it has still to send what comes from there.
+        if !conn.is_relayed_into() {
             self.conn_finish(id);
         }
         self.conn_end_if_done(id);
@@ -212,8 +221,15 @@ impl<S: Sink> Core<S> {
     /// The next mark that is over; buffers that are over are given back.
     fn conn_next_mark(&mut self, id: Id) -> Option<(u64, i32)> {
         loop {
+            let left = self.turn.current.as_mut()?.over_left.as_mut()?;
+            let may = *left > 0;
+            *left = left.saturating_sub(1);
             let conn = self.conn_mut(id)?;
             let reason = conn.reason;
+            if !may {
+                conn.out.shrink();
+                return None;
+            }
             match conn.out.take_over() {
                 Some(Over::Mark(token)) => return Some((token, 0)),
                 Some(Over::Lost(token)) => return Some((token, reason)),
@@ -270,8 +286,12 @@ impl<S: Sink> Core<S> {
     pub(super) fn conn_after_writing(&mut self, id: Id) {
         let Some(conn) = self.conn_mut(id) else { return };
         if conn.has(flag::HIGH) && conn.out.bytes() <= conn.shape.low_mark {
+            let rested = conn.has(flag::HELD);
             conn.flags &= !(flag::HIGH | flag::HELD);
             conn.flags |= flag::TELL_DRAIN;
+            if rested {
+                self.conn_reads_again(id);
+            }
             self.conn_let_source_go_on(id);
         }
         let Some(conn) = self.conn_mut(id) else { return };
@@ -279,6 +299,13 @@ impl<S: Sink> Core<S> {
             self.conn_shut_now(id);
         }
         self.conn_rewait(id);
+    }
+
+    /// Reading has rested and goes on: the peer's silence counts from now.
+    pub(super) fn conn_reads_again(&mut self, id: Id) {
+        if self.conn_mut(id).is_some_and(|conn| conn.shape.timeouts.read_ns > 0) {
+            self.conn_touch(id, flag::HAS_READ | flag::REARM);
+        }
     }
 
     fn conn_connected(&mut self, id: Id) {
@@ -299,11 +326,12 @@ impl<S: Sink> Core<S> {
     fn conn_read(&mut self, id: Id) -> Step<S> {
         let mut buffer = self.take_read_buffer(id)?;
         let conn = self.conn_mut(id)?;
-        if !conn.reads() {
+        // What is held comes first, or a peer that floods us with tiny frames would fill the memory.
+        if !conn.reads() || conn.has(flag::LEFTOVER) {
             self.read_buffer = buffer;
             return None;
         }
-        if conn.shape.pull && !conn.has(flag::FINISHING) {
+        if conn.shape.pull && !conn.has(flag::FINISHING) && conn.relay_to().is_none() {
             self.read_buffer = buffer;
             return self.delivery(id, Event::Readable);
         }
@@ -433,6 +461,9 @@ impl<S: Sink> Core<S> {
         let Some(frame) = found else {
             extra.searched = rest.len();
             extra.held.drain(..std::mem::take(&mut extra.start));
+            if extra.held.capacity() > HELD_KEPT && extra.held.len() < HELD_KEPT / 2 {
+                extra.held.shrink_to(HELD_KEPT / 2);
+            }
             conn.flags &= !flag::LEFTOVER;
             return None;
         };
@@ -453,8 +484,10 @@ impl<S: Sink> Core<S> {
 
     /// A frame was delivered: what was held comes back, unless the connection is gone.
     pub(in crate::event_loop) fn conn_take_back(&mut self, id: Id, buffer: Vec<u8>) {
-        if let Some(conn) = self.conn_mut(id).filter(|conn| !conn.has(flag::FINISHING)) {
-            conn.extra().held = buffer;
+        let Some(conn) = self.conn_mut(id).filter(|conn| !conn.has(flag::FINISHING)) else { return };
+        match conn.relay_to() {
+            Some(to) => self.conn_pass_on_held(id, to, &buffer),
+            None => conn.extra().held = buffer,
         }
     }
 
