@@ -1,6 +1,6 @@
 //! Connected streams: sockets, pipes, terminals.
 //!
-//! `state` is what one is made of, `commands` what the program may ask for, `step` what readiness leads to, `ending` how
+//! `state` is what one is made of, `commands` what the program may ask for, `step` and `receive` what readiness leads to, `ending` how
 //! one ends, `deadlines` its timeouts, `limits` its rate limits, `passing` descriptors that it carries, `relay` the
 //! forwarding of one into another, `plain` the shortest ways for what most of them do.
 //!
@@ -13,6 +13,7 @@ mod ending;
 mod limits;
 mod passing;
 mod plain;
+mod receive;
 mod relay;
 mod state;
 mod step;
