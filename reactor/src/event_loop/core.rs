@@ -360,12 +360,22 @@ impl<S: Sink> Core<S> {
         }
         let over = self.jobs.shut();
         self.releases.extend(over.into_iter().map(|(id, user)| Release::Handle(id, user)));
-        let undelivered = self.turn.take_posts().into_iter().chain(self.deferred.drain(..));
-        self.releases.extend(undelivered.map(Release::Post));
+        self.release_undelivered();
         if let Some(slow) = self.slow.take() {
             self.releases.push_back(Release::Handle(Id::NONE, slow.user));
         }
         open
+    }
+
+    /// Posts and deferred calls that will not have their turn.
+    pub(super) fn release_undelivered(&mut self) {
+        let (posts, deferred) = (self.turn.take_posts(), std::mem::take(&mut self.deferred));
+        self.release_posts(posts);
+        self.release_posts(deferred);
+    }
+
+    pub(super) fn release_posts(&mut self, posts: Vec<S::Post>) {
+        self.releases.extend(posts.into_iter().map(Release::Post));
     }
 
     /// Puts a fresh poller object in the place of the inherited one.

@@ -37,9 +37,8 @@ impl<S: Sink> EventLoop<S> {
         }
         core.turn.forget_events();
         core.restore_after_fork();
-        let inherited = self.inbox.take_back_after_fork().into_iter();
-        let on_their_way = inherited.chain(core.turn.take_posts()).chain(core.deferred.drain(..));
-        core.releases.extend(on_their_way.map(Release::Post));
+        core.release_posts(self.inbox.take_back_after_fork());
+        core.release_undelivered();
         self.inbox.open(self.claim.floor(), self.max_posts);
         self.claim.reopen(core.waker.write_fd(), self.is_running());
         core.descriptors.move_to(&core.poller);
