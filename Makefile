@@ -21,6 +21,9 @@ LINK    := -Iinclude -L$(DIST) -Wl,-rpath,$(abspath $(DIST)) -pthread
 INSTALL  = $(PYTHON) packaging/install.py --version $(VERSION) --dist $(DIST) --prefix '$(PREFIX)' \
            --destdir '$(DESTDIR)' --libdir '$(LIBDIR)' --includedir '$(INCLUDEDIR)'
 
+# The echo servers of `make bench-core`. What is not installed is left out, and bench/echo.py says so.
+ECHO := $(addprefix $(TARGET)/bench/, load echo_epoll echo_tidegate echo_uv echo_libevent)
+
 .DEFAULT_GOAL := help
 .PHONY: help lib header demo test check test-tools install uninstall bench-core clean
 
@@ -57,9 +60,12 @@ install: $(BUILT) ## install library, header, pkg-config file and CMake package
 uninstall: ## remove what install wrote (give the same variables)
 	@$(INSTALL) --uninstall
 
-bench-core: $(TARGET)/bench/core ## time the engine's timers and calls through the C library
+bench-core: $(TARGET)/bench/core $(ECHO) ## time the engine's timers and calls, and echo servers beside those of its peers
 	$(CARGO) bench --locked -p tidegate-reactor --bench timers
 	$<
+	$(PYTHON) bench/echo.py --dir $(TARGET)/bench
+	$(PYTHON) bench/echo.py --dir $(TARGET)/bench --flood
+	-$(PYTHON) bench/echo.py --dir $(TARGET)/bench --instructions
 
 clean: ## remove everything that was built
 	$(CARGO) clean
@@ -72,6 +78,19 @@ $(TARGET)/c_examples/%: c_examples/%.c include/tidegate.h $(BUILT)
 $(TARGET)/bench/%: bench/%.c include/tidegate.h $(BUILT)
 	@mkdir -p $(@D)
 	$(CC) $(WARN) $(CFLAGS) $< -o $@ $(LINK) -ltidegate
+
+$(TARGET)/bench/echo_tidegate: bench/echo/echo_tidegate.c include/tidegate.h $(BUILT)
+	@mkdir -p $(@D)
+	$(CC) $(WARN) $(CFLAGS) $< -o $@ $(LINK) -ltidegate
+
+$(TARGET)/bench/load $(TARGET)/bench/echo_epoll: $(TARGET)/bench/%: bench/echo/%.c bench/echo/echo.h
+	@mkdir -p $(@D)
+	$(CC) $(WARN) $(CFLAGS) $< -o $@
+
+$(TARGET)/bench/echo_uv $(TARGET)/bench/echo_libevent: $(TARGET)/bench/echo_%: bench/echo/echo_%.c bench/echo/echo.h
+	@mkdir -p $(@D)
+	@if printf '#include <%s>\n' $(if $(findstring uv,$*),uv.h,event2/event.h) | $(CC) -D_GNU_SOURCE -E - >/dev/null 2>&1; then \
+	  $(CC) $(WARN) $(CFLAGS) $< -o $@ $(if $(findstring uv,$*),-luv,-levent) -pthread; fi
 
 $(VENV)/.ready: python/requirements-dev.txt
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \

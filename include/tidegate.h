@@ -78,11 +78,28 @@ typedef uint64_t tg_loop;
 /** A poller. */
 typedef uint64_t tg_poller;
 
+/** A group of loops. */
+typedef uint64_t tg_group;
+
 /**
  * Gives back a user pointer: called exactly once for each that was accepted, on the loop's thread, after which the
  * library never touches it again. Not to be left by longjmp; a foreign exception ends the process.
  */
 typedef void (*tg_release_cb)(void *user);
+
+/** A piece of memory. */
+typedef struct tg_buffer {
+  /** Where it begins; may be NULL when it has no bytes. */
+  const void *data;
+  /** How many bytes it has. */
+  size_t length;
+} tg_buffer;
+
+/**
+ * Gives back memory that was lent to an operation, with how that has ended: called exactly once, on the loop's thread,
+ * before user is released. Not to be left by longjmp; a foreign exception ends the process.
+ */
+typedef void (*tg_free_cb)(void *data, size_t length, void *user, int status);
 
 /* ---- Errors ---------------------------------------------------------------- */
 
@@ -546,6 +563,27 @@ TG_API int tg_loop_dump(tg_loop loop,
 /** Kind of handle: a connected stream. */
 #define TG_KIND_CONN 16u
 
+/** Kind of handle: a rate limit. */
+#define TG_KIND_RATE 17u
+
+/** Kind of handle: a look-up of names. */
+#define TG_KIND_RESOLVE 9u
+
+/** Kind of handle: a file. */
+#define TG_KIND_FILE 10u
+
+/** Kind of handle: an operation on files. */
+#define TG_KIND_FILE_OP 11u
+
+/** Kind of handle: a process. */
+#define TG_KIND_PROCESS 13u
+
+/** Kind of handle: watches files. */
+#define TG_KIND_WATCH 14u
+
+/** Kind of handle: a socket for datagrams. */
+#define TG_KIND_UDP 12u
+
 /** Flag of tg_handle_info: something can still come of it (armed, started, with interest). */
 #define TG_INFO_ACTIVE 1u
 
@@ -562,7 +600,10 @@ typedef struct tg_handle_info {
   uint32_t kind;
   /** TG_INFO_… */
   uint32_t flags;
-  /** The descriptor, the signal's number, or the timer's deadline on its clock in nanoseconds (-1: stopped); else 0. */
+  /**
+   * The descriptor (-1: a file that is not open yet), the signal's number, the timer's deadline on its clock in nanoseconds
+   * (-1: stopped), the process's number, how many directories are watched; else 0.
+   */
   int64_t value;
   /** What an I/O watcher waits for; else 0. */
   uint32_t interest;
@@ -572,7 +613,7 @@ typedef struct tg_handle_info {
 
 /**
  * Closes a handle of any kind. Its id is dead when this returns, no further callback of it comes, and its descriptor, if
- * it has one, has left the poller (it stays open: it is the caller's). Its user is released at the end of the turn, or
+ * it has one, has left the poller (it stays open if it is the caller's). Its user is released at the end of the turn, or
  * of the next one when none is going on.
  *
  * Thread: the loop's.
@@ -631,7 +672,7 @@ TG_API int tg_handle_get_user(tg_handle handle,
  * Thread: the loop's.
  * Callable from callbacks: yes.
  * Ownership: user is the library's once 0 was returned, until release gives it back.
- * Errors: TG_EINVAL (a release on a batch loop), TG_ENOMEM, TG_ESTALE, TG_EKIND (a loop or poller), TG_EWRONGTHREAD,
+ * Errors: TG_EINVAL (a release on a batch loop), TG_EBUSY (work that is not over), TG_ENOMEM, TG_ESTALE, TG_EKIND (a loop or poller), TG_EWRONGTHREAD,
  * TG_EFORKED, TG_EPANIC.
  */
 TG_API int tg_handle_set_user(tg_handle handle,
@@ -1251,6 +1292,12 @@ TG_API int tg_address_to_sockaddr(const struct tg_address *address,
 /** Flag of tg_conn_open: the library works on a duplicate, and the descriptor stays the caller's. */
 #define TG_CONN_DUPLICATE 256u
 
+/**
+ * Flag of tg_conn_options: descriptors that the peer of a Unix socket passes are taken. Goes with on_descriptors; batch
+ * loops ask for it by this flag.
+ */
+#define TG_CONN_DESCRIPTORS 512u
+
 /** Framing: whatever has arrived, as it arrives. */
 #define TG_FRAMING_NONE 0u
 
@@ -1301,6 +1348,12 @@ typedef void (*tg_conn_timeout_cb)(tg_handle self, void *user, uint32_t which);
 typedef void (*tg_conn_close_cb)(tg_handle self, void *user, int reason);
 
 /**
+ * The peer of a Unix socket has passed descriptors: count of them, with the bytes that on_data is called with next. From
+ * now on they are the program's to close.
+ */
+typedef void (*tg_conn_descriptors_cb)(tg_handle self, void *user, const tg_fd *descriptors, size_t count);
+
+/**
  * How a connection behaves. Set up with TG_CONN_OPTIONS_INIT. All callbacks may be NULL. In the numbers 0 stands for the
  * default, and in times -1 for ever.
  */
@@ -1323,6 +1376,8 @@ typedef struct tg_conn_options {
   tg_conn_timeout_cb on_timeout;
   /** It is over. It does not come after tg_close and tg_conn_abort. */
   tg_conn_close_cb on_close;
+  /** The peer of a Unix socket has passed descriptors. NULL: the system closes them. */
+  tg_conn_descriptors_cb on_descriptors;
   /** Passed to the callbacks (a batch loop: the number in its records). */
   void *user;
   /** Gives user back; may be NULL. */
@@ -1392,21 +1447,26 @@ TG_API int tg_conn_connect(tg_loop loop,
                            const tg_conn_options *options,
                            tg_handle *out);
 
-/* ---- Connections: writing -------------------------------------------------- */
-
-/** A piece of memory to be written. */
-typedef struct tg_buffer {
-  /** Where it begins; may be NULL when there is nothing. */
-  const void *data;
-  /** How many bytes it has. */
-  size_t length;
-} tg_buffer;
-
 /**
- * Gives back what tg_conn_write_owned has taken: called exactly once, on the loop's thread, at the end of a turn. status: 0
- * when all of it was passed to the system; TG_ECANCELED when the connection was closed before; else why it was over.
+ * Connects to a host by its name: the name is looked up on a thread, then its addresses of both families are tried in turns,
+ * each with a head start of 250 ms before the next one (RFC 8305); the first to succeed becomes the connection. on_open tells
+ * of it; until then every call but those of all handles and tg_conn_abort answers -ENOTCONN. A failure comes by on_close:
+ * TG_ENONAME, TG_ETRYAGAIN, TG_ERESOLVE, TG_ETIMEDOUT (the connect timeout counts for all of it), or what the last address
+ * answered. tg_close ends it at any moment.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: options->user is the library's once 0 was returned; the rest is copied.
+ * Errors: TG_EINVAL (a NULL; a name of more than 1,024 bytes; a port above 65,535; a number of the options is out of range),
+ * TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EAGAIN (no thread can be started).
  */
-typedef void (*tg_free_cb)(void *data, size_t length, void *argument, int status);
+TG_API int tg_conn_connect_name(tg_loop loop,
+                                const char *host,
+                                const char *service,
+                                const tg_conn_options *options,
+                                tg_handle *out);
+
+/* ---- Connections: writing -------------------------------------------------- */
 
 /**
  * Writes bytes: what the system takes goes out at once, the rest when it takes more. Everything is accepted or nothing is;
@@ -1433,7 +1493,7 @@ TG_API int tg_conn_write(tg_handle conn,
  * Returns: 0, or 1 when more than the high watermark waits now.
  * Errors: TG_EINVAL (a NULL; more than 1,024 pieces), and as tg_conn_write.
  */
-TG_API int tg_conn_writev(tg_handle conn, const struct tg_buffer *buffers, size_t count);
+TG_API int tg_conn_writev(tg_handle conn, const tg_buffer *buffers, size_t count);
 
 /**
  * Writes bytes without copying them: the memory is the library's until free gives it back. With a NULL free it must stay
@@ -1467,6 +1527,23 @@ TG_API int tg_conn_send_file(tg_handle conn,
                              tg_fd file,
                              int64_t offset,
                              int64_t length);
+
+/**
+ * Passes descriptors to the peer of a Unix socket with the first of some bytes (at least one), behind what waits. The peer
+ * gets duplicates.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: everything stays the caller's, who may close the descriptors at once: the library works on duplicates.
+ * Returns: 0, or 1 when more than the high watermark waits now.
+ * Errors: TG_EINVAL (a NULL; no descriptors or more than 253; no bytes; not a Unix socket), TG_EBADFD, TG_ENOBUFS, TG_ENOMEM,
+ * TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EPIPE, -EMFILE.
+ */
+TG_API int tg_conn_write_descriptors(tg_handle conn,
+                                     const tg_fd *descriptors,
+                                     size_t count,
+                                     const void *data,
+                                     size_t length);
 
 /**
  * Marks a place in what is written: on_written comes with the token when everything accepted until now was passed to the
@@ -1815,6 +1892,16 @@ TG_API int tg_listener_pause(tg_handle listener);
 TG_API int tg_listener_resume(tg_handle listener);
 
 /**
+ * Ends a listener in good order: accepts the connections that wait in the system's queue, then closes. Closing it at once
+ * (tg_close) would reset them. Connections that it has accepted live on in either case.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_listener_finish(tg_handle listener);
+
+/**
  * How many of the connections that it has accepted are open.
  *
  * Thread: the loop's.
@@ -1843,6 +1930,646 @@ TG_API int tg_listener_get_local(tg_handle listener, tg_address *out);
  * Errors: TG_EINVAL (out is NULL), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
  */
 TG_API int tg_listener_get_fd(tg_handle listener, tg_fd *out);
+
+/* ---- Rate limits ----------------------------------------------------------- */
+
+/** A rate limit. Set up with TG_RATE_OPTIONS_INIT. */
+typedef struct tg_rate_options {
+  /** The size of the structure. */
+  size_t size;
+  /** Only carried. */
+  void *user;
+  /** Gives user back; may be NULL (a batch loop: must be). */
+  tg_release_cb release;
+  /** Bytes that may be read a second; 0: no limit. */
+  uint64_t read;
+  /** Bytes that may be written a second; 0: no limit. */
+  uint64_t write;
+  /** Bytes that may be read at once after a pause; 0: a second's. */
+  uint64_t read_burst;
+  /** Bytes that may be written at once after a pause; 0: a second's. */
+  uint64_t write_burst;
+} tg_rate_options;
+
+/**
+ * Opens a rate limit: connections that join it (tg_conn_join_rate) together read and write no faster. One connection by
+ * itself, or a whole group, is slowed down by its peers' being slowed down: nothing is lost. It never keeps a loop alive.
+ * Closing it frees its connections of it.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: options->user is the library's once 0 was returned.
+ * Errors: TG_EINVAL (out is NULL; a release on a batch loop), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD,
+ * TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_rate_open(tg_loop loop,
+                        const struct tg_rate_options *options,
+                        tg_handle *out);
+
+/**
+ * Changes a rate limit; what may come at once is there in full. user and release of the options must be NULL.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: options is copied.
+ * Errors: TG_EINVAL (a user or release), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_rate_set_limits(tg_handle rate,
+                              const struct tg_rate_options *options);
+
+/**
+ * Lets a connection obey a rate limit, besides another one that it may obey: its own, and a group's.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_EINVAL (of different loops), TG_EEXIST (it obeys it already), TG_ENOBUFS (it obeys two others), TG_ESTALE,
+ * TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_conn_join_rate(tg_handle conn,
+                             tg_handle rate);
+
+/**
+ * Lets a connection go without a rate limit.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_ENOENT (it does not obey it), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_conn_leave_rate(tg_handle conn, tg_handle rate);
+
+/* ---- Groups of loops ------------------------------------------------------- */
+
+/**
+ * Called on the thread of one of a group's loops: at its start, before it runs (a negative result ends the whole group and
+ * is what tg_group_new returns), and when it is being stopped, to finish what would otherwise stay open.
+ */
+typedef int (*tg_group_cb)(tg_loop loop, void *user, uint32_t index);
+
+/** A group of loops. Set up with TG_GROUP_OPTIONS_INIT. */
+typedef struct tg_group_options {
+  /** The size of the structure. */
+  size_t size;
+  /** Called on each thread at its start; may be NULL. */
+  tg_group_cb on_start;
+  /** Called on each thread when the group is being stopped; may be NULL. Its result counts for nothing. */
+  tg_group_cb on_stop;
+  /** Passed to the callbacks, from all threads. */
+  void *user;
+  /** Gives user back, on the thread that frees the group; may be NULL. */
+  tg_release_cb release;
+  /** Where each loop listens (Unix sockets cannot be shared like this); NULL: nowhere. Copied. */
+  const tg_address *address;
+  /** How; its callbacks come from all threads, and its release must be NULL. Copied, with what its conn points to. */
+  const tg_listener_options *listener;
+  /** What the loops are like; NULL: the defaults. Not TG_LOOP_BATCH. Copied. */
+  const tg_loop_options *loop_options;
+  /** How many loops, each with a thread, at most 256; 0: as many as there are processors. */
+  uint32_t loops;
+  /** 0. */
+  uint32_t reserved;
+} tg_group_options;
+
+/** What the loops of a group have done, together. Times in nanoseconds. */
+typedef struct tg_group_stats {
+  /** Set by the caller to the size of the structure. */
+  size_t size;
+  /** Loops that are running. */
+  uint64_t loops;
+  /** Connections open now. */
+  uint64_t conns;
+  /** Handles open now. */
+  uint64_t handles;
+  /** Turns. */
+  uint64_t turns;
+  /** Events and posts delivered. */
+  uint64_t events;
+  /** Time spent outside the wait. */
+  int64_t busy_ns;
+  /** Time spent waiting. */
+  int64_t idle_ns;
+  /** The largest lag of a timer. */
+  int64_t max_lag_ns;
+  /** The largest share of one loop in the connections open now, in thousandths; 1,000 when there are none. */
+  uint64_t largest_share;
+} tg_group_stats;
+
+/**
+ * Makes a group: so many loops, each on a thread of its own, which listen on the same address; the system spreads the
+ * connections among them. It returns when all of them run, or with the first failure.
+ *
+ * Each loop is an ordinary one, which belongs to its thread: callbacks of its handles come there, and other threads reach it
+ * by tg_post and the like (tg_group_get_loop). It runs until the group is stopped, or something stops that loop.
+ *
+ * Thread: any.
+ * Callable from callbacks: yes.
+ * Ownership: options->user is the library's once 0 was returned, until tg_group_free.
+ * Errors: TG_EINVAL (out is NULL; more than 256 loops; a Unix address; TG_LOOP_BATCH; a release for listeners or
+ * connections; and as tg_listener_open and tg_loop_new), TG_ELIMIT, TG_ENOMEM, TG_EPANIC, -EAGAIN (no thread can be started),
+ * -EADDRINUSE, -EADDRNOTAVAIL, -EACCES, -EMFILE, -ENFILE, and what on_start returns.
+ */
+TG_API int tg_group_new(const struct tg_group_options *options,
+                        tg_group *out);
+
+/**
+ * Stops a group in good order, and returns at once: each loop stops accepting (those who wait in the system's queue are
+ * accepted first), on_stop is called on each thread, and each loop ends when nothing keeps it alive, or when timeout_ns
+ * have passed: then its connections are reset. tg_group_join waits for that. Another call can only shorten the time.
+ *
+ * Thread: any.
+ * Callable from callbacks: yes.
+ * Errors: TG_EINVAL (a time below -1; -1 is for ever), TG_ESTALE, TG_EKIND, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_group_stop(tg_group group,
+                         int64_t timeout_ns);
+
+/**
+ * Waits until every loop of a group has ended and its thread is gone.
+ *
+ * Thread: any but those of the group.
+ * Callable from callbacks: no, not of the group's loops.
+ * Errors: TG_EREENTRANT (on a thread of the group), TG_ESTALE, TG_EKIND, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_group_join(tg_group group);
+
+/**
+ * Frees a group: stops it without waiting for connections to finish, waits for its threads, and gives user back. In a forked
+ * child, where there are no threads, it only makes the id an error.
+ *
+ * Thread: any but those of the group.
+ * Callable from callbacks: no, not of the group's loops.
+ * Errors: TG_EREENTRANT (on a thread of the group), TG_ESTALE, TG_EKIND, TG_EPANIC.
+ */
+TG_API int tg_group_free(tg_group group);
+
+/**
+ * One of the loops, for tg_post and what else any thread may do.
+ *
+ * Thread: any.
+ * Callable from callbacks: yes.
+ * Ownership: out stays the caller's; the loop stays the group's and must not be freed.
+ * Errors: TG_EINVAL (out is NULL, or there are fewer loops), TG_ESTALE, TG_EKIND, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_group_get_loop(tg_group group, uint32_t index, tg_loop *out);
+
+/**
+ * The address that the loops listen on, with the port that the system has chosen.
+ *
+ * Thread: any.
+ * Callable from callbacks: yes.
+ * Ownership: out stays the caller's.
+ * Errors: TG_EINVAL (out is NULL), TG_ENOENT (the group does not listen), TG_ESTALE, TG_EKIND, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_group_get_local(tg_group group,
+                              tg_address *out);
+
+/**
+ * What the loops have done, together, as of their last turns. out->size is set by the caller (TG_GROUP_STATS_INIT).
+ *
+ * Thread: any.
+ * Callable from callbacks: yes.
+ * Ownership: out stays the caller's.
+ * Errors: TG_EINVAL (out is NULL, or its size is not set), TG_ESTALE, TG_EKIND, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_group_get_stats(tg_group group,
+                              struct tg_group_stats *out);
+
+/* ---- Datagrams ------------------------------------------------------------- */
+
+/** Flag of tg_udp_options: the name may be one that another socket has or had (SO_REUSEADDR). */
+#define TG_UDP_REUSE_ADDRESS 16u
+
+/** Flag of tg_udp_options: sockets that all have this flag share the name, and what comes is spread among them (SO_REUSEPORT). */
+#define TG_UDP_REUSE_PORT 32u
+
+/** Flag of tg_udp_options: datagrams may be sent to broadcast addresses. */
+#define TG_UDP_BROADCAST 64u
+
+/** Flag of tg_udp_options: a socket of IPv6 keeps off IPv4. Without it it speaks both, where the system can. */
+#define TG_UDP_V6_ONLY 128u
+
+/**
+ * Flag of tg_udp_options: the system may join datagrams of one sender (generic receive offload, Linux 5.0 and newer): see
+ * segment_size of tg_datagram.
+ */
+#define TG_UDP_GRO 256u
+
+/** Flag of a received datagram: it was longer than receive_size, and its rest is lost. */
+#define TG_DATAGRAM_TRUNCATED 1u
+
+/** A datagram that was received. */
+typedef struct tg_datagram {
+  /** Its bytes, which must not be changed. */
+  const void *data;
+  /** How many there are. 0 is a datagram, too: there is no end of a socket for datagrams. */
+  size_t length;
+  /**
+   * Who has sent it: an address of IPv4 even if it came to a socket of IPv6; TG_UNIX with path_length 0 for a Unix socket
+   * without a name.
+   */
+  const tg_address *from;
+  /** TG_DATAGRAM_TRUNCATED or 0. */
+  uint32_t flags;
+  /** Not 0 (with TG_UDP_GRO only): several datagrams in a row, each but the last of this size. */
+  uint32_t segment_size;
+} tg_datagram;
+
+/**
+ * Datagrams have come: count of them (1 to 64), in their order, received by one system call. They are the library's and valid
+ * until the callback returns.
+ */
+typedef void (*tg_udp_cb)(tg_handle self, void *user, const struct tg_datagram *datagrams, size_t count);
+
+/**
+ * Something has gone wrong; the socket stays open, and sending and receiving go on. status says what:
+ * - the network reports that a datagram sent before has not arrived: -ECONNREFUSED (nobody listens there), -EHOSTUNREACH,
+ *   -EMSGSIZE …; peer is to whom it was sent (Linux), or NULL;
+ * - a datagram that was waiting in the send queue was refused by the system when its turn came, and is lost; peer is to
+ *   whom it was to go, or NULL for the one to whom the socket is connected;
+ * - receiving has failed: -ESHUTDOWN, TG_EBADFD, -EBADF …: somebody has shut down or closed the descriptor behind the
+ *   library's back. Receiving is paused then. TG_ENOMEM: there is no memory to receive into; it is tried again.
+ */
+typedef void (*tg_udp_error_cb)(tg_handle self, void *user, int status, const tg_address *peer);
+
+/** Nothing waits in the send queue any more. */
+typedef void (*tg_udp_drain_cb)(tg_handle self, void *user);
+
+/** How a socket for datagrams shall be. Set up with TG_UDP_OPTIONS_INIT. On a batch loop the functions are NULL. */
+typedef struct tg_udp_options {
+  /** The size of the structure. */
+  size_t size;
+  /** Whom to call with datagrams. */
+  tg_udp_cb callback;
+  /** Whom to tell of errors; may be NULL. */
+  tg_udp_error_cb on_error;
+  /** Whom to tell that the send queue is empty again; may be NULL. */
+  tg_udp_drain_cb on_drain;
+  /** Passed to the callbacks (a batch loop: the number in its records). */
+  void *user;
+  /** Gives user back; may be NULL. */
+  tg_release_cb release;
+  /** TG_UNREF, TG_UDP_…, or 0. */
+  uint32_t flags;
+  /**
+   * The largest datagram to be received whole, in bytes: at most 1,048,576, on a batch loop 65,536; with TG_UDP_GRO at least
+   * 65,535. 0: 65,535, which cuts off none that UDP can have. Of longer ones the rest is lost, and the flag says so.
+   */
+  uint32_t receive_size;
+  /**
+   * How many datagrams a callback gets at most, up to 64; 0: as many as fit into 1 MiB, which each loop has once for all
+   * its sockets: 16 of the default size, 64 of 16 KiB or less.
+   */
+  uint32_t receive_batch;
+  /** 0. */
+  uint32_t reserved;
+  /** How many bytes may wait in the send queue, each datagram counting its length and 192 more; 0: 1,048,576. */
+  uint64_t send_limit;
+} tg_udp_options;
+
+/** What a socket for datagrams has done so far, and what waits. Set up with TG_UDP_STATS_INIT. */
+typedef struct tg_udp_stats {
+  /** Set by the caller to the size of the structure. */
+  size_t size;
+  /** Datagrams received; those that the system has joined (TG_UDP_GRO) count as one. */
+  uint64_t received;
+  /** Their bytes. */
+  uint64_t received_bytes;
+  /** How many of them were cut off. */
+  uint64_t truncated;
+  /** System calls that have received them. */
+  uint64_t receive_calls;
+  /** Datagrams given to the system; those that it cuts (tg_udp_send_segments) count as one. */
+  uint64_t sent;
+  /** Their bytes. */
+  uint64_t sent_bytes;
+  /** System calls that have sent them. */
+  uint64_t send_calls;
+  /** Datagrams that were taken into the send queue, and could not be sent. */
+  uint64_t lost;
+  /** Errors that the network has reported. */
+  uint64_t errors;
+  /** Datagrams that the system has dropped because its buffer was full (Linux; else 0). */
+  uint64_t dropped;
+  /** Datagrams in the send queue. */
+  uint64_t queued;
+  /** How many bytes they count there. */
+  uint64_t queued_bytes;
+} tg_udp_stats;
+
+/** What stands before a datagram in the data of a batch. */
+typedef struct tg_datagram_header {
+  /** Who has sent it. */
+  tg_address from;
+  /** As in tg_datagram. */
+  uint32_t flags;
+  /** As in tg_datagram. */
+  uint32_t segment_size;
+  /** How many bytes follow. */
+  uint64_t length;
+} tg_datagram_header;
+
+/**
+ * Opens a socket for datagrams and receives from it: UDP over IPv4 or IPv6, or Unix datagrams, by the family of local, which
+ * is the socket's name. Port 0: the system chooses one; TG_UNIX with path_length 0: no name. NULL: IPv4, every interface, a
+ * port that the system chooses. The file of a Unix socket's path is not removed, neither here nor when the handle is closed.
+ * At most one system call receives a turn, so a flooded socket leaves the others their share. On Linux a socket is told only
+ * of multicast groups that it has joined itself.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: everything stays the caller's, except options->user, which is the library's once 0 was returned.
+ * Errors: TG_EINVAL (out is NULL; not an address; unknown flags; no callback; functions on a batch loop; TG_UDP_V6_ONLY
+ * without IPv6; a size that is too large, or too small for TG_UDP_GRO), TG_ENOTSUP (TG_UDP_GRO or TG_UDP_BROADCAST not to be
+ * had), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, and the system's, such as
+ * -EADDRINUSE, -EADDRNOTAVAIL, -EACCES, -EMFILE.
+ */
+TG_API int tg_udp_open(tg_loop loop,
+                       const tg_address *local,
+                       const struct tg_udp_options *options,
+                       tg_handle *out);
+
+/**
+ * As tg_udp_open, with a socket that the caller has already: an inherited one, or one with options of its own. It is closed with
+ * the handle; until then it is the library's, and must not be read, written, shut down or closed. Its flags are left as they
+ * are, except that programs which are started do not inherit it.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: the descriptor and options->user are the library's once 0 was returned; after an error both are the caller's.
+ * Errors: TG_EINVAL (out is NULL; not a socket for datagrams over IPv4, IPv6 or Unix; unknown flags, TG_UDP_REUSE_… or
+ * TG_UDP_V6_ONLY; no callback; functions on a batch loop; a size that is too large, or too small for TG_UDP_GRO), TG_EBADFD (not
+ * open), TG_EEXIST (it is being watched), TG_ENOTSUP (TG_UDP_GRO or TG_UDP_BROADCAST not to be had), TG_ENOMEM, TG_ELIMIT,
+ * TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, and the system's.
+ */
+TG_API int tg_udp_adopt(tg_loop loop,
+                        tg_fd fd,
+                        const struct tg_udp_options *options,
+                        tg_handle *out);
+
+/**
+ * Stops receiving: what comes waits in the system, as far as it has room. What was received already still comes. While nothing
+ * waits to be sent either, the handle is not active, and errors are not reported.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_udp_pause(tg_handle udp);
+
+/**
+ * Goes on receiving after tg_udp_pause.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_udp_resume(tg_handle udp);
+
+/**
+ * What the socket has done, and what waits. out->size is set by the caller (TG_UDP_STATS_INIT).
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: out stays the caller's.
+ * Errors: TG_EINVAL (out is NULL, or its size is not set), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_udp_get_stats(tg_handle udp,
+                            struct tg_udp_stats *out);
+
+/* ---- Sending datagrams ----------------------------------------------------- */
+
+/** A datagram to be sent. */
+typedef struct tg_outgoing {
+  /** To whom; NULL: to whom the socket is connected. */
+  const tg_address *to;
+  /** Its bytes; may be NULL if there are none. */
+  const void *data;
+  /** How many there are. */
+  size_t length;
+} tg_outgoing;
+
+/**
+ * Sends one datagram: at once when nothing waits in the send queue and the system has room, else as soon as it has; in order.
+ * It is sent once and may be lost on its way, as datagrams may; what the network reports about it comes to on_error.
+ * Of Unix sockets only what goes to the connected peer can wait: the room is in the receiver, and the system tells only of
+ * the peer's.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: everything stays the caller's; what waits is copied.
+ * Errors: TG_EINVAL (to is not an address of the socket's family, or NULL though it is not connected; data is NULL), TG_ENOBUFS
+ * (the send queue is full), TG_ENOMEM, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, and the system's, such as
+ * -EMSGSIZE, -EACCES (a broadcast address), -ENETUNREACH; of Unix sockets -EAGAIN (the receiver has no room), -ENOENT,
+ * -ECONNREFUSED.
+ */
+TG_API int tg_udp_send(tg_handle udp,
+                       const tg_address *to,
+                       const void *data,
+                       size_t length);
+
+/**
+ * Sends many datagrams in their order, 64 a system call where it can (sendmmsg). Each is treated as by tg_udp_send; when one
+ * cannot be taken those behind it are not, either. All are looked at before the first is sent.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: everything stays the caller's; what waits is copied.
+ * Returns: how many were taken: all, or those before the first that could not be. Sending the rest again says why.
+ * Errors: if none was taken, as tg_udp_send; TG_EINVAL also when all is NULL and count is not 0.
+ */
+TG_API int tg_udp_send_many(tg_handle udp,
+                            const struct tg_outgoing *all,
+                            size_t count);
+
+/**
+ * Sends bytes as datagrams of segment_size bytes each, the last of which may be shorter: ceil(length / segment_size) of them,
+ * one if there are no bytes. The system cuts up to 64 of them in one pass (generic segmentation offload, Linux 4.18 and newer);
+ * where it cannot, the library does.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: everything stays the caller's; what waits is copied.
+ * Returns: how many datagrams were taken: all, or those before the first that could not be.
+ * Errors: if none was taken, as tg_udp_send; TG_EINVAL also when segment_size is 0.
+ */
+TG_API int tg_udp_send_segments(tg_handle udp,
+                                const tg_address *to,
+                                const void *data,
+                                size_t length,
+                                uint16_t segment_size);
+
+/**
+ * Connects the socket: it receives only from peer, sends there when no address is given, and is told of what the network
+ * reports everywhere. Nothing is sent, and nobody is asked. A connected socket may be connected to somebody else.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: everything stays the caller's.
+ * Errors: TG_EINVAL (NULL, or not an address of the socket's family; datagrams wait in the send queue), TG_ESTALE, TG_EKIND,
+ * TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, and the system's, such as -ENETUNREACH; of Unix sockets -ENOENT, -ECONNREFUSED.
+ */
+TG_API int tg_udp_connect(tg_handle udp,
+                          const tg_address *peer);
+
+/**
+ * Receives from everybody again. (On Linux a socket whose port the system has chosen may get another one at its next send.)
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_EINVAL (datagrams wait in the send queue), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, and the
+ * system's.
+ */
+TG_API int tg_udp_disconnect(tg_handle udp);
+
+/**
+ * The socket's own name, with the port that the system has chosen.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: out stays the caller's.
+ * Errors: TG_EINVAL (out is NULL), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, and the system's.
+ */
+TG_API int tg_udp_get_local(tg_handle udp,
+                            tg_address *out);
+
+/**
+ * To whom the socket is connected.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: out stays the caller's.
+ * Errors: TG_EINVAL (out is NULL), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, and the system's: -ENOTCONN.
+ */
+TG_API int tg_udp_get_peer(tg_handle udp,
+                           tg_address *out);
+
+/* ---- Settings of sockets for datagrams ------------------------------------- */
+
+/**
+ * Makes the socket a member of a multicast group. It receives what is sent to the group and to the socket's port, if it is
+ * bound to every interface or to the group's address.
+ * interface_index is the number of the network's interface (if_nametoindex); or, for IPv4, interface_address is the
+ * interface's address (its port does not matter). 0 and NULL: the system chooses. For IPv6 the scope of group counts when the
+ * index is 0. With a source only what that address sends is received; there may be several. Memberships end with the handle.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: everything stays the caller's.
+ * Errors: TG_EINVAL (group is NULL or not a group's address; an interface given twice, or by address with IPv6; a source of
+ * the other family), TG_ENOTSUP (a Unix socket), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, and the
+ * system's: -ENODEV (no such interface), -EADDRINUSE (it is a member already), -ENOBUFS (too many memberships).
+ */
+TG_API int tg_udp_join(tg_handle udp,
+                       const tg_address *group,
+                       uint32_t interface_index,
+                       const tg_address *interface_address,
+                       const tg_address *source);
+
+/**
+ * Ends a membership in a multicast group: that which tg_udp_join began with the same arguments.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: everything stays the caller's.
+ * Errors: as tg_udp_join; of the system's -EADDRNOTAVAIL (it is not a member).
+ */
+TG_API int tg_udp_leave(tg_handle udp,
+                        const tg_address *group,
+                        uint32_t interface_index,
+                        const tg_address *interface_address,
+                        const tg_address *source);
+
+/**
+ * Through which interface datagrams to multicast groups are sent: by its number, or for IPv4 by its address. 0 and NULL: the
+ * system chooses.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: everything stays the caller's.
+ * Errors: TG_EINVAL (given twice; an address on a socket of IPv6), TG_ENOTSUP (a Unix socket), TG_ESTALE, TG_EKIND,
+ * TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, and the system's: -ENODEV, -EADDRNOTAVAIL.
+ */
+TG_API int tg_udp_set_multicast_interface(tg_handle udp,
+                                          uint32_t interface_index,
+                                          const tg_address *interface_address);
+
+/**
+ * Over how many routers datagrams to multicast groups may go: 0 (this machine) to 255; at first 1, this network.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_EINVAL (above 255), TG_ENOTSUP (a Unix socket), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, and
+ * the system's.
+ */
+TG_API int tg_udp_set_multicast_ttl(tg_handle udp,
+                                    uint32_t ttl);
+
+/**
+ * Whether members on this machine receive what this socket sends to their groups (not 0, and so it is at first), or not (0).
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_ENOTSUP (a Unix socket), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, and the system's.
+ */
+TG_API int tg_udp_set_multicast_loop(tg_handle udp,
+                                     int on);
+
+/**
+ * Over how many routers datagrams to single receivers may go: 1 to 255.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_EINVAL (0, or above 255), TG_ENOTSUP (a Unix socket), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC,
+ * and the system's.
+ */
+TG_API int tg_udp_set_ttl(tg_handle udp,
+                          uint32_t ttl);
+
+/**
+ * Whether datagrams may be sent to broadcast addresses (not 0), or that is refused with -EACCES (0, and so it is without
+ * TG_UDP_BROADCAST).
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_ENOTSUP (a Unix socket), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, and the system's.
+ */
+TG_API int tg_udp_set_broadcast(tg_handle udp,
+                                int on);
+
+/**
+ * Asks the system for buffers of these sizes in bytes, for what waits to be read and to be sent; 0 leaves one as it is. The
+ * system has limits of its own, which it applies without a word: tg_udp_get_buffers tells.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, and the system's.
+ */
+TG_API int tg_udp_set_buffers(tg_handle udp,
+                              uint32_t receive,
+                              uint32_t send);
+
+/**
+ * The sizes of the system's buffers, with what the system needs for itself (Linux: twice what was asked for).
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: receive and send stay the caller's.
+ * Errors: TG_EINVAL (one of them is NULL), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, and the system's.
+ */
+TG_API int tg_udp_get_buffers(tg_handle udp,
+                              uint32_t *receive,
+                              uint32_t *send);
+
+/**
+ * The socket's descriptor, for options that the library has no words for. It stays the library's: it must not be read,
+ * written, shut down or closed.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: out stays the caller's; the descriptor is the library's.
+ * Errors: TG_EINVAL (out is NULL), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_udp_get_fd(tg_handle udp,
+                         tg_fd *out);
 
 /* ---- Batches: events as records -------------------------------------------- */
 
@@ -1873,6 +2600,16 @@ TG_API int tg_listener_get_fd(tg_handle listener, tg_fd *out);
 /** Record: work is over. bits: the status as an int (0, TG_ECANCELED, TG_EFORKED); value: the result. The handle closes. */
 #define TG_RECORD_DONE 9u
 
+/**
+ * Record: a file was opened, or an operation on files is over. bits, as an int, below 0: the status; value: bytes that
+ * were written or copied before the error. Else, for tg_file_read, bits: how many bytes, value: where they begin in
+ * the batch's data. tg_file_stat and tg_path_stat: value: where the tg_file_info begins. tg_path_list: bits: how many
+ * entries, value: where they begin: of each its type and its name's length (two uint32_t), its name, and one to
+ * eight zeroes up to a multiple of eight bytes. tg_file_open: value: the descriptor. The others: bits: 0, value: how
+ * many bytes. The handle closes, except that of a file that was opened.
+ */
+#define TG_RECORD_FILE 11u
+
 /** Record: a listener has accepted a connection. value: its handle; bits: where in data its address is, a tg_address. */
 #define TG_RECORD_ACCEPT 16u
 
@@ -1902,6 +2639,44 @@ TG_API int tg_listener_get_fd(tg_handle listener, tg_fd *out);
 
 /** Record: a connection is over. value: the reason. The handle closes. */
 #define TG_RECORD_CONN_CLOSE 25u
+
+/**
+ * Record: the peer of a connection with TG_CONN_DESCRIPTORS has passed descriptors. bits: how many; value: where in
+ * data they are, tg_fd by tg_fd.
+ */
+#define TG_RECORD_CONN_DESCRIPTORS 26u
+
+/**
+ * Record: a look-up is over. bits, as an int: how many things were found, or a negative status (see tg_resolve_cb); value: where
+ * they begin in data of the batch: the addresses, one tg_address after the other; or for tg_resolve_name_open two strings,
+ * the host's name and behind its zero byte the service's. The handle closes.
+ */
+#define TG_RECORD_RESOLVED 10u
+
+/**
+ * Record: a process has ended. bits: the status as an int (see tg_process_cb); value: what it returned, or minus the
+ * number of the signal that has killed it, or 0 when the status is not 0. The handle closes.
+ */
+#define TG_RECORD_EXIT 14u
+
+/**
+ * Record: something that is watched has changed. bits: TG_CHANGE_…; value: where in data these stand one behind another:
+ * the cookie (a uint32_t), the status (an int32_t), the name and a zero byte.
+ */
+#define TG_RECORD_CHANGE 15u
+
+/**
+ * Record: a datagram. value: where in the batch's data a tg_datagram_header begins; the datagram's bytes follow it. bits:
+ * the header's flags.
+ */
+#define TG_RECORD_DATAGRAM 12u
+
+/**
+ * Record: of a socket for datagrams. bits: the status as an int: an error (see tg_udp_error_cb), or 0: nothing waits in the
+ * send queue any more. value: where in the batch's data the tg_address is of the one to whom the datagram was sent that has
+ * caused it; -1: that is not known.
+ */
+#define TG_RECORD_UDP_ERROR 13u
 
 /** Submission: tg_close. */
 #define TG_SUBMIT_CLOSE 1u
@@ -2204,6 +2979,858 @@ TG_API int tg_poll_once(struct tg_poll_item *items,
                         int64_t timeout_ns,
                         uint32_t flags);
 
+/* ---- Looking up names ------------------------------------------------------ */
+
+/**
+ * Flag of tg_resolve_options: without a host, the address on which a server listens for everybody, instead of this
+ * machine's own (127.0.0.1, ::1).
+ */
+#define TG_RESOLVE_PASSIVE 16u
+
+/** Flag of tg_resolve_options: the host is a numeric address. Nobody is asked. */
+#define TG_RESOLVE_NUMERIC_HOST 32u
+
+/** Flag of tg_resolve_name_options: host and port in digits. Nobody is asked. */
+#define TG_RESOLVE_NUMERIC 64u
+
+/** Flag of tg_resolve_name_options: digits in the place of the host's name will not do. */
+#define TG_RESOLVE_NAME_REQUIRED 128u
+
+/**
+ * A look-up is over: status is 0 and there are count addresses, at least one, valid until the callback returns; or
+ * status says why there are none and addresses is NULL: TG_ENONAME (no such host or service, or none of that
+ * family), TG_ETRYAGAIN (the name servers do not answer), TG_ERESOLVE (they have failed), TG_ENOMEM, -errno,
+ * TG_ECANCELED, TG_EFORKED (it was going on when the process forked and the loop was reopened in the child). The handle
+ * closes when the callback returns.
+ */
+typedef void (*tg_resolve_cb)(tg_handle self,
+                              void *user,
+                              int status,
+                              const tg_address *addresses,
+                              size_t count);
+
+/** What shall be looked up, and how it is reported. Set up with TG_RESOLVE_OPTIONS_INIT. */
+typedef struct tg_resolve_options {
+  /** The size of the structure. */
+  size_t size;
+  /** Whom to call at the end (NULL on a batch loop). */
+  tg_resolve_cb callback;
+  /** Passed to the callback (a batch loop: the number in its records). */
+  void *user;
+  /** Gives user back; may be NULL. */
+  tg_release_cb release;
+  /** TG_UNREF, TG_RESOLVE_PASSIVE, TG_RESOLVE_NUMERIC_HOST, or 0. */
+  uint32_t flags;
+  /** TG_IPV4, TG_IPV6; 0: both. */
+  uint32_t family;
+} tg_resolve_options;
+
+/**
+ * A look-up is over: status is 0 and there are the names of the host and the service, valid until the callback
+ * returns; or they are NULL and status is as for tg_resolve_cb. The handle closes when the callback returns.
+ */
+typedef void (*tg_resolve_name_cb)(tg_handle self,
+                                   void *user,
+                                   int status,
+                                   const char *host,
+                                   const char *service);
+
+/** How the names of an address shall be reported. Set up with TG_RESOLVE_NAME_OPTIONS_INIT. */
+typedef struct tg_resolve_name_options {
+  /** The size of the structure. */
+  size_t size;
+  /** Whom to call at the end (NULL on a batch loop). */
+  tg_resolve_name_cb callback;
+  /** Passed to the callback (a batch loop: the number in its records). */
+  void *user;
+  /** Gives user back; may be NULL. */
+  tg_release_cb release;
+  /** TG_UNREF, TG_RESOLVE_NUMERIC or TG_RESOLVE_NAME_REQUIRED (not both), or 0. */
+  uint32_t flags;
+  /** 0. */
+  uint32_t reserved;
+} tg_resolve_name_options;
+
+/**
+ * Looks up the addresses of a host, as getaddrinfo does, on a thread: the answer comes to the callback, in the system's
+ * order, each address once, at most 256, and the handle closes. Look-ups have 8 threads of each loop for themselves, so
+ * slow ones keep neither work nor files waiting; further ones wait in the order of these calls.
+ *
+ * host is a name or a numeric address, of at most 1,024 bytes that are passed to the system unchanged (names in other
+ * alphabets in their ASCII form). NULL: this machine, or everybody with TG_RESOLVE_PASSIVE. service is a name or a
+ * port in decimal. NULL: the addresses have port 0.
+ *
+ * Closing the handle drops the answer; a look-up that is going on ends unseen, and user is released without waiting
+ * for it. tg_loop_free does not wait for it either.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: the names are copied; options->user is the library's once 0 was returned.
+ * Errors: TG_EINVAL (out is NULL; a name of more than 1,024 bytes; a port above 65,535; an unknown family; unknown
+ * flags; no callback; functions on a batch loop), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD,
+ * TG_EFORKED, TG_EPANIC, -EAGAIN (no thread can be started).
+ *
+ * # Safety host and service are NULL or strings; options is NULL or as large as its first member says; out is
+ * NULL or writable; the functions may be called with user on the loop's thread.
+ */
+TG_API int tg_resolve_open(tg_loop loop,
+                           const char *host,
+                           const char *service,
+                           const struct tg_resolve_options *options,
+                           tg_handle *out);
+
+/**
+ * Looks up what an address and its port are called, as getnameinfo does, on a thread: the names come to the callback,
+ * and the handle closes. Where there is no name the digits are given instead. The threads, closing and freeing are as
+ * with tg_resolve_open.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: the address is copied; options->user is the library's once 0 was returned.
+ * Errors: TG_EINVAL (address or out is NULL; not an address of IPv4 or IPv6; unknown flags, or both of
+ * TG_RESOLVE_NUMERIC and TG_RESOLVE_NAME_REQUIRED; no callback; functions on a batch loop), TG_ENOMEM, TG_ELIMIT,
+ * TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EAGAIN (no thread can be started).
+ *
+ * # Safety address is NULL or readable; options is NULL or as large as its first member says; out is NULL or
+ * writable; the functions may be called with user on the loop's thread.
+ */
+TG_API int tg_resolve_name_open(tg_loop loop,
+                                const tg_address *address,
+                                const struct tg_resolve_name_options *options,
+                                tg_handle *out);
+
+/* ---- Files ----------------------------------------------------------------- */
+
+/** Flag: a file is opened for reading. */
+#define TG_FILE_READ 1u
+
+/** Flag: a file is opened for writing. */
+#define TG_FILE_WRITE 2u
+
+/** Flag: a file that is not there is made. */
+#define TG_FILE_CREATE 4u
+
+/** Flag: only a file that is not there is taken. Needs TG_FILE_CREATE. */
+#define TG_FILE_EXCLUSIVE 8u
+
+/** Flag: what is in the file is thrown away. Needs TG_FILE_WRITE. */
+#define TG_FILE_TRUNCATE 16u
+
+/** Flag: every write goes to the file's end, whatever its offset. Needs TG_FILE_WRITE. */
+#define TG_FILE_APPEND 32u
+
+/** Flag: only a directory is taken, to be synchronised for instance. Not with TG_FILE_CREATE. */
+#define TG_FILE_DIRECTORY 64u
+
+/** Flag: a symbolic link is not followed. */
+#define TG_FILE_NO_FOLLOW 128u
+
+/** Flag of tg_file_sync: what only describes the file (its times) need not be on the disk. */
+#define TG_FILE_DATA_ONLY 256u
+
+/** Type of file: the file system does not tell. */
+#define TG_TYPE_UNKNOWN 0u
+
+/** Type of file: bytes with positions. */
+#define TG_TYPE_REGULAR 1u
+
+/** Type of file: a directory. */
+#define TG_TYPE_DIRECTORY 2u
+
+/** Type of file: a symbolic link. */
+#define TG_TYPE_LINK 3u
+
+/** Type of file: a named pipe. */
+#define TG_TYPE_FIFO 4u
+
+/** Type of file: the name of a Unix socket. */
+#define TG_TYPE_SOCKET 5u
+
+/** Type of file: a device of characters, such as a terminal. */
+#define TG_TYPE_CHARACTER 6u
+
+/** Type of file: a device of blocks, such as a disk. */
+#define TG_TYPE_BLOCK 7u
+
+/** A name in a directory. */
+typedef struct tg_file_entry {
+  /** The name alone, with a zero behind it. */
+  const char *name;
+  /** Its length. */
+  uint32_t name_length;
+  /** TG_TYPE_… */
+  uint32_t file_type;
+} tg_file_entry;
+
+/** What the system knows of a file. Times in nanoseconds since 1970. */
+typedef struct tg_file_info {
+  /** The size of this structure. */
+  size_t size;
+  /** How many bytes are in it. */
+  uint64_t file_size;
+  /** How many blocks of 512 bytes it occupies. */
+  uint64_t blocks;
+  /** How many bytes are read and written best at a time. */
+  uint64_t block_size;
+  /** Its number in its file system. */
+  uint64_t inode;
+  /** Its file system. */
+  uint64_t device;
+  /** How many names it has. */
+  uint64_t links;
+  /** When it was last read, as far as the file system keeps that. */
+  int64_t accessed_ns;
+  /** When it was last written. */
+  int64_t modified_ns;
+  /** When any of this was last changed. */
+  int64_t changed_ns;
+  /** TG_TYPE_… */
+  uint32_t file_type;
+  /** Its permissions, as in chmod. */
+  uint32_t mode;
+  /** Its user. */
+  uint32_t uid;
+  /** Its group. */
+  uint32_t gid;
+} tg_file_info;
+
+/** How an operation has ended. Valid until the callback returns. */
+typedef struct tg_file_result {
+  /** The size of this structure. */
+  size_t size;
+  /**
+   * How many bytes were read, written or copied, or how many entries there are; the descriptor that was opened; else 0.
+   * Bytes count even when an error has come after them.
+   */
+  int64_t value;
+  /** Reads: the bytes. */
+  const void *data;
+  /** Lists: the entries. */
+  const struct tg_file_entry *entries;
+  /** Stats: the answer. */
+  const struct tg_file_info *info;
+  /** 0, or why not all was done: -errno, TG_ECANCELED, TG_ENOMEM, TG_EFORKED. */
+  int status;
+  /** 0. */
+  uint32_t reserved;
+} tg_file_result;
+
+/**
+ * An operation on files is over, and its handle closes when the callback returns. Or a file was opened, and its handle
+ * lives on if the status is 0.
+ */
+typedef void (*tg_file_cb)(tg_handle self, void *user, const struct tg_file_result *result);
+
+/** How a file or an operation shall be reported. Set up with TG_FILE_OPTIONS_INIT. */
+typedef struct tg_file_options {
+  /** The size of the structure. */
+  size_t size;
+  /** Whom to call at the end (NULL on a batch loop). */
+  tg_file_cb callback;
+  /** Passed to the callback (a batch loop: the number in its records). */
+  void *user;
+  /** Gives user back; may be NULL. */
+  tg_release_cb release;
+  /** TG_UNREF or 0. */
+  uint32_t flags;
+  /** 0. */
+  uint32_t reserved;
+} tg_file_options;
+
+/**
+ * Opens a file on a thread of the loop's pool (that of tg_work_open). The callback gets status 0 and the descriptor as
+ * value, and the file stays open until tg_close; or it gets the reason (-ENOENT, -EACCES, …), and the handle closes when
+ * it returns. Operations may be asked for at once: they wait until the file is open, without occupying a thread, and end
+ * with the same status if it cannot be. Once it is open the handle is not active: it keeps no run going.
+ *
+ * flags: TG_FILE_READ, _WRITE or both, and _CREATE, _EXCLUSIVE, _TRUNCATE, _APPEND, _DIRECTORY, _NO_FOLLOW. mode: the
+ * permissions of a file that is made, less the process's umask. Programs that are started do not inherit the descriptor.
+ * What runs on the pool runs with the user and permissions that the process has at that time, not at the time of
+ * the call. Opening a named pipe waits for its other end, and occupies a thread meanwhile.
+ *
+ * tg_close is immediate; operations that were asked for before go on. The descriptor is closed on a thread of the pool when
+ * the last of them is over, at the latest when tg_loop_free returns (in a call if no thread can be started). What closing
+ * could report is lost: tg_file_sync reports it.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: path is copied; options->user is the library's once 0 was returned.
+ * Errors: TG_EINVAL (path or out is NULL; flags that are unknown or do not go together; mode has other bits than
+ * 07777; no callback; functions on a batch loop), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED,
+ * TG_EPANIC, -EAGAIN (no thread can be started).
+ */
+TG_API int tg_file_open(tg_loop loop,
+                        const char *path,
+                        uint32_t flags,
+                        uint32_t mode,
+                        const struct tg_file_options *options,
+                        tg_handle *out);
+
+/**
+ * Makes a file of a descriptor that is open already: one that was inherited, or standard input that comes from a file. It is
+ * the file's from then on, and closed as tg_file_open says. There is no event: options may be NULL, a callback is never
+ * called. Its flags are left alone. What may wait for ever (a terminal, a pipe) occupies a thread of the pool while it is
+ * read, and tg_loop_free waits for that: watch those with tg_io_open instead.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: fd and options->user are the library's once 0 was returned.
+ * Errors: TG_EINVAL (out is NULL; unknown flags; functions on a batch loop), TG_EBADFD (fd is not open), TG_EEXIST (a
+ * listener, connection or the like owns it), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED,
+ * TG_EPANIC.
+ */
+TG_API int tg_file_adopt(tg_loop loop,
+                         tg_fd fd,
+                         const struct tg_file_options *options,
+                         tg_handle *out);
+
+/**
+ * The descriptor of a file, for calls that the library does not have. It stays the file's, and must not be closed.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: out stays the caller's.
+ * Errors: TG_EINVAL (out is NULL), TG_EBUSY (it is being opened), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED,
+ * TG_EPANIC.
+ */
+TG_API int tg_file_get_fd(tg_handle file,
+                          tg_fd *out);
+
+/* ---- Operations on open files ---------------------------------------------- */
+
+/**
+ * Reads up to length bytes at offset of a file, into memory of the operation's, which the callback is shown; fewer
+ * only at the file's end, 0 behind it. offset -1: one read from the current position, which it moves; it may bring
+ * fewer.
+ *
+ * Like all operations on files: it runs on a thread of the loop's pool, several at a time and in no order; the callback
+ * comes once, and the handle closes. One that must follow another is asked for in the other's callback. tg_handle_cancel
+ * keeps it from being begun; tg_close of its handle too, and if it has begun, it runs to its end unseen, after which
+ * user is released.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: options->user is the library's once 0 was returned.
+ * Errors: TG_EINVAL (out is NULL; an offset below -1; unknown flags; no callback; functions on a batch loop; on a batch
+ * loop, more than 66,048 bytes), TG_ENOMEM (for length bytes, too), TG_ELIMIT, TG_ESTALE, TG_EKIND (file is not one),
+ * TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EAGAIN (no thread can be started).
+ */
+TG_API int tg_file_read(tg_handle file,
+                        int64_t offset,
+                        size_t length,
+                        const tg_file_options *options,
+                        tg_handle *out);
+
+/**
+ * As tg_file_read, into memory of the caller's, which is lent to the operation: nobody may use it until free_function
+ * is called with it, on the loop's thread, exactly once, before user is released. Its status is the callback's, or
+ * TG_ECANCELED when that did not come. With NULL it is lent until the callback comes, or until user is released without
+ * one. On a batch loop there are no functions: it is lent until one of the records TG_RECORD_FILE and TG_RECORD_CLOSED; the
+ * number of bytes has no limit.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: buffer and options->user are the library's once 0 was returned.
+ * Errors: those of tg_file_read; TG_EINVAL (buffer is NULL although length is not 0).
+ */
+TG_API int tg_file_read_into(tg_handle file,
+                             int64_t offset,
+                             void *buffer,
+                             size_t length,
+                             tg_free_cb free_function,
+                             const tg_file_options *options,
+                             tg_handle *out);
+
+/**
+ * Writes bytes at offset of a file: all of them, unless there is an error; then the value says how many were written
+ * before it. offset -1: at the current position, which it moves. They are copied before this returns. See tg_file_read
+ * for what all operations have in common. A file that was opened with TG_FILE_APPEND takes them at its end. A
+ * SIGPIPE or SIGXFSZ that this causes does not reach the program.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: data stays the caller's; options->user is the library's once 0 was returned.
+ * Errors: those of tg_file_read, without the limit of a batch loop; TG_EINVAL (data is NULL although length is not 0,
+ * or length is impossible).
+ */
+TG_API int tg_file_write(tg_handle file,
+                         int64_t offset,
+                         const void *data,
+                         size_t length,
+                         const tg_file_options *options,
+                         tg_handle *out);
+
+/**
+ * As tg_file_write, from several pieces of memory, one behind the other.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: the array and what it points to stay the caller's; options->user is the library's once 0 was returned.
+ * Errors: those of tg_file_write; TG_EINVAL (buffers is NULL although count is not 0, or the sum is impossible).
+ */
+TG_API int tg_file_writev(tg_handle file,
+                          int64_t offset,
+                          const tg_buffer *buffers,
+                          size_t count,
+                          const tg_file_options *options,
+                          tg_handle *out);
+
+/**
+ * As tg_file_write, without copying: the memory is lent to the operation, and nobody may change it until free_function
+ * is called with it, on the loop's thread, exactly once, before user is released: when the operation is over, cancelled
+ * or closed, or its loop is freed. Its status is the callback's, or TG_ECANCELED when that did not come; then all, a
+ * part or nothing was written. With NULL it is lent until the callback comes, or until user is released without one (on a
+ * batch loop, which has no functions, until one of the records TG_RECORD_FILE and TG_RECORD_CLOSED).
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: data and options->user are the library's once 0 was returned.
+ * Errors: those of tg_file_write.
+ */
+TG_API int tg_file_write_owned(tg_handle file,
+                               int64_t offset,
+                               void *data,
+                               size_t length,
+                               tg_free_cb free_function,
+                               const tg_file_options *options,
+                               tg_handle *out);
+
+/**
+ * Waits until what was written to a file is on its disk. flags: TG_FILE_DATA_ONLY or 0. Only writes that were over
+ * before this was asked for are sure to be among it. See tg_file_read for what all operations have in common.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: options->user is the library's once 0 was returned.
+ * Errors: those of tg_file_read, without its limits.
+ */
+TG_API int tg_file_sync(tg_handle file,
+                        uint32_t flags,
+                        const tg_file_options *options,
+                        tg_handle *out);
+
+/**
+ * Asks what the system knows of a file: the result's info. See tg_file_read for what all operations have in common.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: options->user is the library's once 0 was returned.
+ * Errors: those of tg_file_read, without its limits.
+ */
+TG_API int tg_file_stat(tg_handle file,
+                        const tg_file_options *options,
+                        tg_handle *out);
+
+/**
+ * Sets a file's length to file_size bytes: what is beyond is lost, what is missing is zeroes. See tg_file_read for what all
+ * operations have in common.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: options->user is the library's once 0 was returned.
+ * Errors: those of tg_file_read, without its limits; TG_EINVAL (a negative size).
+ */
+TG_API int tg_file_truncate(tg_handle file,
+                            int64_t file_size,
+                            const tg_file_options *options,
+                            tg_handle *out);
+
+/**
+ * Copies up to length bytes from one file to another of the same loop, or within one; fewer at the first one's end, so
+ * that UINT64_MAX copies all. Inside the system where it can (which shares the blocks, or sends them without touching
+ * them), else through memory. An offset of -1 is the current position. Ranges of one file that overlap give -EINVAL. See
+ * tg_file_read for what all operations have in common.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: options->user is the library's once 0 was returned.
+ * Errors: those of tg_file_read, without its limits; TG_EINVAL (the files are of different loops).
+ */
+TG_API int tg_file_copy(tg_handle from,
+                        tg_handle to,
+                        int64_t from_offset,
+                        int64_t to_offset,
+                        uint64_t length,
+                        const tg_file_options *options,
+                        tg_handle *out);
+
+/* ---- Operations on names of files ------------------------------------------ */
+
+/**
+ * Asks what the system knows of a path: the result's info. flags: TG_FILE_NO_FOLLOW (of a symbolic link itself) or 0.
+ * See tg_file_read for what all operations have in common.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: path is copied; options->user is the library's once 0 was returned.
+ * Errors: TG_EINVAL (path or out is NULL; unknown flags; no callback; functions on a batch loop), TG_ENOMEM, TG_ELIMIT,
+ * TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EAGAIN (no thread can be started).
+ */
+TG_API int tg_path_stat(tg_loop loop,
+                        const char *path,
+                        uint32_t flags,
+                        const tg_file_options *options,
+                        tg_handle *out);
+
+/**
+ * Gives a file the name to, in one step; a file that had it loses it. Both must be in one file system (-EXDEV). See
+ * tg_file_read for what all operations have in common.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: both paths are copied; options->user is the library's once 0 was returned.
+ * Errors: those of tg_path_stat.
+ */
+TG_API int tg_path_rename(tg_loop loop,
+                          const char *from,
+                          const char *to,
+                          const tg_file_options *options,
+                          tg_handle *out);
+
+/**
+ * Removes a name; the file goes with its last name, when nobody has it open any more. Directories: tg_path_rmdir. See
+ * tg_file_read for what all operations have in common.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: path is copied; options->user is the library's once 0 was returned.
+ * Errors: those of tg_path_stat.
+ */
+TG_API int tg_path_unlink(tg_loop loop,
+                          const char *path,
+                          const tg_file_options *options,
+                          tg_handle *out);
+
+/**
+ * Makes a directory with the permissions mode, less the process's umask. See tg_file_read for what all operations have
+ * in common.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: path is copied; options->user is the library's once 0 was returned.
+ * Errors: those of tg_path_stat; TG_EINVAL (mode has other bits than 07777).
+ */
+TG_API int tg_path_mkdir(tg_loop loop,
+                         const char *path,
+                         uint32_t mode,
+                         const tg_file_options *options,
+                         tg_handle *out);
+
+/**
+ * Removes a directory, which must be empty. See tg_file_read for what all operations have in common.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: path is copied; options->user is the library's once 0 was returned.
+ * Errors: those of tg_path_stat.
+ */
+TG_API int tg_path_rmdir(tg_loop loop, const char *path, const tg_file_options *options, tg_handle *out);
+
+/**
+ * Asks what is in a directory: the result's entries, without "." and "..", in the file system's order, all in one event.
+ * On a batch loop a list that needs more than 66,048 bytes ends with TG_ENOBUFS. See tg_file_read for what all operations
+ * have in common.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: path is copied; options->user is the library's once 0 was returned.
+ * Errors: those of tg_path_stat.
+ */
+TG_API int tg_path_list(tg_loop loop,
+                        const char *path,
+                        const tg_file_options *options,
+                        tg_handle *out);
+
+/**
+ * Copies a file to the name to: its bytes and permissions. A file that has the name is overwritten; with
+ * TG_FILE_EXCLUSIVE in flags (else 0) that is -EEXIST. A file is not copied to itself (-EINVAL). After an error the
+ * copy is there, and not whole. See tg_file_read for what all operations have in common.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: both paths are copied; options->user is the library's once 0 was returned.
+ * Errors: those of tg_path_stat.
+ */
+TG_API int tg_path_copy(tg_loop loop,
+                        const char *from,
+                        const char *to,
+                        uint32_t flags,
+                        const tg_file_options *options,
+                        tg_handle *out);
+
+/* ---- Processes ------------------------------------------------------------- */
+
+/** Flag of a process: in a session of its own, without a terminal (setsid). */
+#define TG_PROCESS_DETACHED 2u
+
+/** Flag of a process: in a process group of its own, so that what is typed at the terminal does not reach it. */
+#define TG_PROCESS_GROUP 4u
+
+/** Flag of a process: when its handle is closed before it has ended, or its loop freed, it is killed. Without it, it goes on. */
+#define TG_PROCESS_KILL_ON_CLOSE 8u
+
+/** Flag of a process: as the user uid. Supplementary groups are dropped first. */
+#define TG_PROCESS_SET_UID 16u
+
+/** Flag of a process: as the group gid. Supplementary groups are dropped first. */
+#define TG_PROCESS_SET_GID 32u
+
+/** Descriptor of a program: the one of the same number of this process, if it is open. */
+#define TG_STDIO_INHERIT 0u
+
+/** Descriptor of a program: /dev/null. */
+#define TG_STDIO_NULL 1u
+
+/**
+ * Descriptor of a program: a duplicate of fd, which stays the caller's. Its flags are shared: a program may be confused by
+ * one that does not block.
+ */
+#define TG_STDIO_FD 2u
+
+/** Descriptor of a program: a new pipe from which it reads; tg_process_take_stdio gives the end to write to. */
+#define TG_STDIO_PIPE_IN 3u
+
+/** Descriptor of a program: a new pipe to which it writes; tg_process_take_stdio gives the end to read from. */
+#define TG_STDIO_PIPE_OUT 4u
+
+/** Descriptor of a program: a new stream socket; tg_process_take_stdio gives its peer. */
+#define TG_STDIO_SOCKET 5u
+
+/**
+ * The process has ended, and the handle closes when the callback returns. status is 0: exit_code is what it returned (0 to
+ * 255) and signum 0, or exit_code is -1 and signum has killed it. Otherwise nothing is known but that it is over, and
+ * they are -1 and 0: TG_ENOENT, somebody else in this process has reaped it (waitpid(-1), or SIGCHLD is ignored);
+ * TG_ENOTSUP, it is watched and not a child of this process; TG_EFORKED, the loop was reopened in a forked child, whose
+ * child it is not.
+ */
+typedef void (*tg_process_cb)(tg_handle self, void *user, int status, int exit_code, int signum);
+
+/** What a descriptor of a program shall be. */
+typedef struct tg_stdio {
+  /** TG_STDIO_… */
+  uint32_t kind;
+  /** For TG_STDIO_FD; else not looked at. */
+  tg_fd fd;
+} tg_stdio;
+
+/** What shall be started and how. Set up with TG_PROCESS_OPTIONS_INIT. */
+typedef struct tg_process_options {
+  /** The size of the structure. */
+  size_t size;
+  /** Whom to call at the end (NULL on a batch loop). */
+  tg_process_cb callback;
+  /** Passed to the callback (a batch loop: the number in its records). */
+  void *user;
+  /** Gives user back; may be NULL. */
+  tg_release_cb release;
+  /** The program. Without a slash it is searched in the PATH of env, or of this process when env is NULL. */
+  const char *file;
+  /** Its arguments, the first of which is its name, and NULL; NULL: file alone. */
+  char *const *argv;
+  /** Its environment, and NULL; NULL: this process's. */
+  char *const *env;
+  /** Where it begins; NULL: where this process is. */
+  const char *directory;
+  /**
+   * Its descriptors 0 to stdio_count - 1. Of 0 to 2 those that are not named are inherited; any other it has as
+   * every program that is executed: those that are not close-on-exec, which all of this library's are.
+   */
+  const struct tg_stdio *stdio;
+  /** TG_UNREF, TG_PROCESS_… or 0. */
+  uint32_t flags;
+  /** How many stdio has, at most 1,024. */
+  uint32_t stdio_count;
+  /** With TG_PROCESS_SET_UID. */
+  uint32_t uid;
+  /** With TG_PROCESS_SET_GID. */
+  uint32_t gid;
+} tg_process_options;
+
+/** How a process shall be watched. Set up with TG_PROCESS_WATCH_OPTIONS_INIT. */
+typedef struct tg_process_watch_options {
+  /** The size of the structure. */
+  size_t size;
+  /** Whom to call at the end (NULL on a batch loop). */
+  tg_process_cb callback;
+  /** Passed to the callback (a batch loop: the number in its records). */
+  void *user;
+  /** Gives user back; may be NULL. */
+  tg_release_cb release;
+  /** TG_UNREF or 0. */
+  uint32_t flags;
+  /** 0. */
+  uint32_t reserved;
+} tg_process_watch_options;
+
+/**
+ * Starts a program. When it has ended the callback is told, and the handle closes. This library reaps this child and no
+ * other: no handler of SIGCHLD is needed or set, and system and waitpid(pid) of the program's own go on as ever. A handle
+ * that is closed early, also by tg_loop_free, leaves no zombie: a thread of the library's reaps the child when it ends.
+ * The program starts with every signal at its default and none blocked. What keeps it from being started is this call's
+ * answer, also where that happens in the child. The calling thread waits until the child has become the program (some
+ * hundred microseconds).
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: options->user is the library's once 0 was returned; everything else is read during the call.
+ * Errors: TG_EINVAL (out or file is NULL; argv is empty; an unknown kind of stdio, or too many; unknown flags; no
+ * callback; functions on a batch loop), TG_EBADFD (an fd that is not open), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND,
+ * TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -ENOENT (no such program, or directory), -EACCES, -ENOTDIR, -ENOEXEC (a script
+ * without a first line that names its interpreter, among others), -E2BIG, -EPERM (the user or group may not be set), -EAGAIN
+ * (no more processes), -EMFILE, -ENFILE, and others of execve(2).
+ */
+TG_API int tg_process_open(tg_loop loop,
+                           const struct tg_process_options *options,
+                           tg_handle *out);
+
+/**
+ * Watches any process by its number. When it has ended the callback is told, and the handle closes. How it has ended is
+ * known of children of this process that nobody has reaped yet; they are left to be reaped by whoever has started them.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: options->user is the library's once 0 was returned.
+ * Errors: TG_EINVAL (out is NULL; pid is below 1; unknown flags; no callback; functions on a batch loop), TG_ENOENT (there
+ * is no such process), TG_ENOTSUP (the system has no pidfds), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD,
+ * TG_EFORKED, TG_EPANIC, -EINVAL (the number of a thread that is not the first of its process), -EMFILE, -ENFILE.
+ */
+TG_API int tg_process_watch(tg_loop loop,
+                            int pid,
+                            const struct tg_process_watch_options *options,
+                            tg_handle *out);
+
+/**
+ * Sends a signal to the process (0: only looks whether it is there). It never reaches another process that has got the
+ * same number since.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_EINVAL (a number outside 0 to 64), TG_ENOENT (the process is gone), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED
+ * (also for a process of the parent's, after tg_loop_reopen), TG_EPANIC, -EPERM, -EINVAL.
+ */
+TG_API int tg_process_kill(tg_handle process,
+                           int signum);
+
+/**
+ * The number of the process. Once the process has ended and its handle has closed, another one may get it.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: out stays the caller's.
+ * Errors: TG_EINVAL (out is NULL), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_process_get_pid(tg_handle process, int *out);
+
+/**
+ * This process's end of the pipe or socket that was made for the program's descriptor index. It does not block (the
+ * program's end does), and is closed when another program is executed; tg_conn_open makes a connection of it. Ends that were not
+ * taken are closed with the handle.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: the descriptor is the caller's, who closes it.
+ * Errors: TG_EINVAL (out is NULL; index is not below stdio_count), TG_ENOENT (it is not a pipe or socket, or was
+ * taken), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ */
+TG_API int tg_process_take_stdio(tg_handle process,
+                                 uint32_t index,
+                                 tg_fd *out);
+
+/* ---- Watching files -------------------------------------------------------- */
+
+/** Change: it is new in its directory, or was found in a directory that is new. */
+#define TG_CHANGE_CREATED 1u
+
+/** Change: it was removed. */
+#define TG_CHANGE_DELETED 2u
+
+/** Change: its contents were changed. */
+#define TG_CHANGE_MODIFIED 4u
+
+/** Change: its permissions, owner, times or number of names were changed. */
+#define TG_CHANGE_ATTRIBUTES 8u
+
+/** Change: it was moved away from this name. */
+#define TG_CHANGE_MOVED_FROM 16u
+
+/** Change: it was moved to this name, maybe in the place of another. */
+#define TG_CHANGE_MOVED_TO 32u
+
+/** Change: the watched directory itself (of a file: its directory) was removed, moved or unmounted. Nothing more will come. */
+#define TG_CHANGE_SELF_GONE 64u
+
+/** Change: there were more changes than the system keeps, and some are lost. Look for yourself what is there. */
+#define TG_CHANGE_OVERFLOW 128u
+
+/** Change: said with the others: it is a directory. */
+#define TG_CHANGE_DIRECTORY 256u
+
+/** Flag of a watch: the directory with everything below it, also what comes up later. Symbolic links below it are not followed. */
+#define TG_WATCH_RECURSIVE 2u
+
+/** Flag of a watch: the path is that of a file, which need not be there yet. */
+#define TG_WATCH_FILE 4u
+
+/** What has changed. Valid during the callback. */
+typedef struct tg_change {
+  /** The size of the structure. */
+  size_t size;
+  /** TG_CHANGE_… */
+  uint32_t changes;
+  /** The same number, not 0, for both halves of a move; else 0. */
+  uint32_t cookie;
+  /**
+   * Of whom: below the watched directory (a/b/c in a recursive watch), of whatever bytes the file system has; empty for
+   * the watched path itself.
+   */
+  const char *name;
+} tg_change;
+
+/**
+ * Something has changed. status is 0; or the code of an error, change->changes 0, and what change->name names is not
+ * watched: -ENOSPC, the system watches no more directories for this user (the others go on); for the empty name the whole
+ * watch has ended: the error with which tg_loop_reopen could not set it up anew in a forked child.
+ */
+typedef void (*tg_watch_cb)(tg_handle self, void *user, int status, const struct tg_change *change);
+
+/** What a watch shall do. Set up with TG_WATCH_OPTIONS_INIT. */
+typedef struct tg_watch_options {
+  /** The size of the structure. */
+  size_t size;
+  /** Whom to call (NULL on a batch loop). */
+  tg_watch_cb callback;
+  /** Passed to the callback (a batch loop: the number in its records). */
+  void *user;
+  /** Gives user back; may be NULL. */
+  tg_release_cb release;
+  /** TG_UNREF, TG_WATCH_… or 0. */
+  uint32_t flags;
+  /** 0. */
+  uint32_t reserved;
+} tg_watch_options;
+
+/**
+ * Watches a directory or a file for changes, from this call on. Of a directory it tells what happens to its entries; of a
+ * file (through its directory) what happens to that name, so that a file which is replaced, as editors and log rotation
+ * do, or removed and made again, stays watched. A symbolic link's own name is watched, not what it points to. A recursive
+ * watch reads the whole tree during this call, and each new directory when it comes up; what it finds there is told as
+ * created. Each watch takes one of the user's inotify objects (usually 128), each directory one of the user's
+ * watches. Changes that come too fast may be told together, and beyond what the system keeps (usually 16,384) they are lost
+ * and TG_CHANGE_OVERFLOW says so. Changes made on another machine of a network file system are not seen.
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: options->user is the library's once 0 was returned; path is read during the call.
+ * Errors: TG_EINVAL (path or out is NULL; the path cannot be that of a file; TG_WATCH_RECURSIVE with TG_WATCH_FILE; unknown
+ * flags; no callback; functions on a batch loop), TG_ENOTSUP (other systems than Linux), TG_ENOMEM, TG_ELIMIT, TG_ESTALE,
+ * TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -ENOENT, -ENOTDIR, -EACCES, -EMFILE (no more inotify objects or
+ * descriptors), -ENOSPC (no more watches), -ENAMETOOLONG.
+ */
+TG_API int tg_watch_open(tg_loop loop,
+                         const char *path,
+                         const struct tg_watch_options *options,
+                         tg_handle *out);
+
 /* -------------------------------- Initialisers -------------------------------- */
 
 /* For example: tg_io_options options = TG_IO_OPTIONS_INIT; */
@@ -2213,8 +3840,10 @@ TG_API int tg_poll_once(struct tg_poll_item *items,
 #define TG_HANDLE_INFO_INIT { sizeof(tg_handle_info), 0, 0, 0, 0, 0, 0 }
 #define TG_IO_OPTIONS_INIT { sizeof(tg_io_options), NULL, NULL, NULL, 0, TG_LEVEL, 0 }
 #define TG_TIMER_OPTIONS_INIT { sizeof(tg_timer_options), NULL, NULL, NULL, 0, 0 }
-#define TG_CONN_OPTIONS_INIT { sizeof(tg_conn_options), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, \
-                               0, 0, 0, 0, 0, 0, 0, 0, 0 }
+#define TG_CONN_OPTIONS_INIT { sizeof(tg_conn_options), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+#define TG_GROUP_OPTIONS_INIT { sizeof(tg_group_options), NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0 }
+#define TG_GROUP_STATS_INIT { sizeof(tg_group_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+#define TG_RATE_OPTIONS_INIT { sizeof(tg_rate_options), NULL, NULL, 0, 0, 0, 0 }
 #define TG_CONN_TIMEOUTS_INIT { sizeof(tg_conn_timeouts), 0, 0, 0, 0, 0 }
 #define TG_CONN_STATS_INIT { sizeof(tg_conn_stats), 0, 0, 0, 0 }
 #define TG_LISTENER_OPTIONS_INIT { sizeof(tg_listener_options), NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0 }
@@ -2222,7 +3851,15 @@ TG_API int tg_poll_once(struct tg_poll_item *items,
 #define TG_SIGNAL_OPTIONS_INIT { sizeof(tg_signal_options), NULL, NULL, NULL, 0, 0 }
 #define TG_ASYNC_OPTIONS_INIT { sizeof(tg_async_options), NULL, NULL, NULL, 0, 0 }
 #define TG_HOOK_OPTIONS_INIT { sizeof(tg_hook_options), NULL, NULL, NULL, 0, 0 }
+#define TG_FILE_OPTIONS_INIT { sizeof(tg_file_options), NULL, NULL, NULL, 0, 0 }
+#define TG_UDP_OPTIONS_INIT { sizeof(tg_udp_options), NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0 }
+#define TG_UDP_STATS_INIT { sizeof(tg_udp_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 #define TG_POLLER_OPTIONS_INIT { sizeof(tg_poller_options), 0, -1 }
+#define TG_RESOLVE_OPTIONS_INIT { sizeof(tg_resolve_options), NULL, NULL, NULL, 0, 0 }
+#define TG_RESOLVE_NAME_OPTIONS_INIT { sizeof(tg_resolve_name_options), NULL, NULL, NULL, 0, 0 }
+#define TG_PROCESS_OPTIONS_INIT { sizeof(tg_process_options), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0 }
+#define TG_PROCESS_WATCH_OPTIONS_INIT { sizeof(tg_process_watch_options), NULL, NULL, NULL, 0, 0 }
+#define TG_WATCH_OPTIONS_INIT { sizeof(tg_watch_options), NULL, NULL, NULL, 0, 0 }
 
 #ifdef __cplusplus
 }

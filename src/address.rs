@@ -33,6 +33,10 @@ pub struct tg_address {
     pub path: [c_char; 108],
 }
 
+// SAFETY: repr(C), and its members fill it.
+unsafe impl convert::Plain for tg_address {}
+const _: () = assert!(size_of::<tg_address>() == 4 + 2 + 2 + 4 + 16 + 108);
+
 impl tg_address {
     /// As C has it.
     pub(crate) fn from_engine(address: &Address) -> tg_address {
@@ -75,14 +79,6 @@ impl tg_address {
         }
     }
 }
-
-/// The bytes of an address, for those who read it from memory.
-pub(crate) fn bytes_of(address: &tg_address) -> &[u8] {
-    // SAFETY: repr(C) without padding (checked below), and every byte is initialised.
-    unsafe { std::slice::from_raw_parts((&raw const *address).cast(), size_of::<tg_address>()) }
-}
-
-const _: () = assert!(size_of::<tg_address>() == 4 + 2 + 2 + 4 + 16 + 108);
 
 /// Reads a numeric address: "127.0.0.1", "::1", "fe80::1%2" (2 is the interface's number). Names are not looked up: that is
 /// tg_resolve_open's work.

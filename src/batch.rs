@@ -2,10 +2,11 @@
 
 use crate::batch_sink::Batch;
 use crate::convert::out;
-use crate::registry::{Either, find_loop};
+use crate::registry::find_loop;
+use crate::sink::CLoop;
 use crate::types::{tg_handle, tg_loop};
 use std::ffi::c_int;
-use tidegate_reactor::{Error, EventLoop, Id, Result};
+use tidegate_reactor::{Error, Id, Result};
 
 /// Record: a descriptor. `bits`: what it is ready for; `value`: the status (0, TG_ETIMEDOUT, TG_EBADFD).
 pub const TG_RECORD_IO: u32 = 1;
@@ -26,6 +27,13 @@ pub const TG_RECORD_FAILED: u32 = 8;
 
 /// Record: work is over. `bits`: the status as an int (0, TG_ECANCELED, TG_EFORKED); `value`: the result. The handle closes.
 pub const TG_RECORD_DONE: u32 = 9;
+/// Record: a file was opened, or an operation on files is over. `bits`, as an int, below 0: the status; `value`: bytes that
+/// were written or copied before the error. Else, for tg_file_read, `bits`: how many bytes, `value`: where they begin in
+/// the batch's `data`. tg_file_stat and tg_path_stat: `value`: where the tg_file_info begins. tg_path_list: `bits`: how many
+/// entries, `value`: where they begin: of each its type and its name's length (two uint32_t), its name, and one to
+/// eight zeroes up to a multiple of eight bytes. tg_file_open: `value`: the descriptor. The others: `bits`: 0, `value`: how
+/// many bytes. The handle closes, except that of a file that was opened.
+pub const TG_RECORD_FILE: u32 = 11;
 
 /// Record: a listener has accepted a connection. `value`: its handle; `bits`: where in `data` its address is, a tg_address.
 pub const TG_RECORD_ACCEPT: u32 = 16;
@@ -47,6 +55,30 @@ pub const TG_RECORD_CONN_TIMEOUT: u32 = 23;
 pub const TG_RECORD_CONN_WRITTEN: u32 = 24;
 /// Record: a connection is over. `value`: the reason. The handle closes.
 pub const TG_RECORD_CONN_CLOSE: u32 = 25;
+
+/// Record: the peer of a connection with TG_CONN_DESCRIPTORS has passed descriptors. `bits`: how many; `value`: where in
+/// `data` they are, tg_fd by tg_fd.
+pub const TG_RECORD_CONN_DESCRIPTORS: u32 = 26;
+/// Record: a look-up is over. `bits`, as an int: how many things were found, or a negative status (see tg_resolve_cb); `value`: where
+/// they begin in `data` of the batch: the addresses, one tg_address after the other; or for tg_resolve_name_open two strings,
+/// the host's name and behind its zero byte the service's. The handle closes.
+pub const TG_RECORD_RESOLVED: u32 = 10;
+
+/// Record: a process has ended. `bits`: the status as an int (see tg_process_cb); `value`: what it returned, or minus the
+/// number of the signal that has killed it, or 0 when the status is not 0. The handle closes.
+pub const TG_RECORD_EXIT: u32 = 14;
+
+/// Record: something that is watched has changed. `bits`: TG_CHANGE_…; `value`: where in `data` these stand one behind another:
+/// the cookie (a uint32_t), the status (an int32_t), the name and a zero byte.
+pub const TG_RECORD_CHANGE: u32 = 15;
+
+/// Record: a datagram. `value`: where in the batch's data a tg_datagram_header begins; the datagram's bytes follow it. `bits`:
+/// the header's flags.
+pub const TG_RECORD_DATAGRAM: u32 = 12;
+/// Record: of a socket for datagrams. `bits`: the status as an int: an error (see tg_udp_error_cb), or 0: nothing waits in the
+/// send queue any more. `value`: where in the batch's data the tg_address is of the one to whom the datagram was sent that has
+/// caused it; -1: that is not known.
+pub const TG_RECORD_UDP_ERROR: u32 = 13;
 
 /// Submission: tg_close.
 pub const TG_SUBMIT_CLOSE: u32 = 1;
@@ -155,9 +187,9 @@ pub unsafe extern "C" fn tg_batch_get(loop_: tg_loop, out: *mut *mut tg_batch) -
     guard!(tg_batch_get(loop_, out), {
         // SAFETY: the caller's promise.
         unsafe { self::out(out) }.and_then(|out| {
-            let event_loop = batch_loop(loop_)?;
+            let (event_loop, batch) = batch_loop(loop_)?;
             event_loop.now_ns()?;
-            out.write(event_loop.sink().header());
+            out.write(batch.header());
             Ok(())
         })
     })
@@ -178,27 +210,25 @@ pub extern "C" fn tg_batch_turn(loop_: tg_loop) -> c_int {
     guard!(tg_batch_turn(loop_), batch_loop(loop_).and_then(turn))
 }
 
-fn batch_loop(loop_: tg_loop) -> Result<&'static EventLoop<Batch>> {
-    match &find_loop(loop_)?.either {
-        Either::Batch(event_loop) => Ok(event_loop),
-        Either::Callbacks(_) => Err(Error::NOT_SUPPORTED.because("not a loop made with TG_LOOP_BATCH")),
-    }
+fn batch_loop(loop_: tg_loop) -> Result<(&'static CLoop, &'static Batch)> {
+    let event_loop = &find_loop(loop_)?.event_loop;
+    let batch = event_loop.sink().batch().ok_or(Error::NOT_SUPPORTED.because("not a loop made with TG_LOOP_BATCH"))?;
+    Ok((event_loop, batch))
 }
 
-fn turn(event_loop: &EventLoop<Batch>) -> Result<usize> {
-    let batch = event_loop.sink();
+fn turn((event_loop, batch): (&CLoop, &Batch)) -> Result<usize> {
     event_loop.now_ns()?;
     let timeout_ns = batch.timeout_ns()?;
     batch.check_submissions()?;
     if batch.unconsumed()? == 0 {
         batch.reset();
     }
-    let all_taken = take_submissions(event_loop);
+    let all_taken = take_submissions(event_loop, batch);
     let failed = batch.unconsumed()? > 0;
     let mut more = !all_taken;
     if !failed {
         event_loop.run_turn(timeout_ns)?;
-        more |= !batch_has_room(batch);
+        more |= !batch.has_room();
     }
     let stopped = if event_loop.take_stop() { TG_BATCH_STOPPED } else { 0 };
     let idle = if event_loop.is_alive()? { 0 } else { TG_BATCH_IDLE };
@@ -207,14 +237,9 @@ fn turn(event_loop: &EventLoop<Batch>) -> Result<usize> {
     Ok(batch.unconsumed()? as usize)
 }
 
-fn batch_has_room(batch: &Batch) -> bool {
-    tidegate_reactor::Sink::has_room(batch)
-}
-
 /// Does what was submitted, as long as there is room to report failures; whether all was taken.
-fn take_submissions(event_loop: &EventLoop<Batch>) -> bool {
-    let batch = event_loop.sink();
-    while batch_has_room(batch) {
+fn take_submissions(event_loop: &CLoop, batch: &Batch) -> bool {
+    while batch.has_room() {
         let Some(submission) = batch.next_submission() else { return true };
         if let Err(error) = submit(event_loop, submission) {
             batch.push(tg_record {
@@ -229,7 +254,7 @@ fn take_submissions(event_loop: &EventLoop<Batch>) -> bool {
     false
 }
 
-fn submit(event_loop: &EventLoop<Batch>, submission: tg_submission) -> Result<()> {
+fn submit(event_loop: &CLoop, submission: tg_submission) -> Result<()> {
     let id = Id::from_raw(submission.handle);
     if submission.reserved != 0 {
         return Err(Error::invalid("a reserved member is not 0"));

@@ -3,12 +3,17 @@
 //! The memory is shared with C code of the same thread, between calls only. The library trusts nothing that it finds there:
 //! counts are checked, and its own copies say where the arrays are.
 
-use crate::address::{bytes_of, tg_address};
+use crate::address::tg_address;
 use crate::batch::{self, tg_batch, tg_record, tg_submission};
 use crate::callbacks::{Post, status_and_value};
 use crate::conn::options::which;
+use crate::convert::bytes_of;
+use crate::file::results;
+use crate::sink::CLoop;
+use crate::udp;
 use std::cell::Cell;
-use tidegate_reactor::{Error, Event, EventLoop, Id, Result, Sink};
+use tidegate_reactor::event_loop::{JobKind, Kind};
+use tidegate_reactor::{Error, Event, Id, Result};
 
 /// The most that one record carries: a whole read of a connection, or a datagram and its address.
 pub(crate) const LARGEST_CARRY: usize = 65_536 + 512;
@@ -211,25 +216,25 @@ fn free<T>(first: *mut T, count: u32) {
     drop(unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(first, count as usize)) });
 }
 
-impl Sink for Batch {
-    type User = u64;
-    type Post = Post;
+/// Also of one that was cancelled, whose outcome does not say what it would have been.
+fn is_look_up(event_loop: &CLoop, id: Id) -> bool {
+    event_loop.info(id).is_ok_and(|info| info.kind == Kind::Job(JobKind::Resolve))
+}
 
-    fn has_room(&self) -> bool {
+impl Batch {
+    /// Whether another record, and what it carries, can be taken.
+    pub(crate) fn has_room(&self) -> bool {
         let left = self.data_capacity - self.carried.get().next_multiple_of(8).min(self.data_capacity);
         self.written.get() < self.record_capacity && left as usize >= LARGEST_CARRY
     }
 
-    fn largest_carry(&self) -> usize {
+    /// The most that one record carries.
+    pub(crate) fn largest_carry(&self) -> usize {
         LARGEST_CARRY
     }
 
-    fn accepted_user(listener: &u64) -> u64 {
-        *listener
-    }
-
-    fn deliver(&self, _event_loop: &EventLoop<Self>, id: Id, user: &u64, event: Event<'_>) {
-        crate::inject::panic_if_asked("dispatch");
+    /// Writes the record of an event.
+    pub(crate) fn deliver(&self, event_loop: &CLoop, id: Id, user: u64, event: Event<'_>) {
         let (kind, bits, value) = match event {
             Event::Io { ready, status } => (batch::TG_RECORD_IO, ready, i64::from(status)),
             Event::Timer { missed } => (batch::TG_RECORD_TIMER, 0, i64::try_from(missed).unwrap_or(i64::MAX)),
@@ -240,39 +245,58 @@ impl Sink for Batch {
             Event::Hook(kind) => (batch::TG_RECORD_HOOK, crate::handle::hook_kind(kind), 0),
             Event::Accepted { conn, peer } => {
                 let peer = tg_address::from_engine(peer);
-                (batch::TG_RECORD_ACCEPT, self.carry(&[bytes_of(&peer)]) as u32, conn.raw() as i64)
+                (batch::TG_RECORD_ACCEPT, self.carry(&[bytes_of(&[peer])]) as u32, conn.raw() as i64)
             }
             Event::ListenerError { status } => (batch::TG_RECORD_LISTENER_ERROR, 0, status.into()),
             Event::Opened => (batch::TG_RECORD_CONN_OPEN, 0, 0),
             Event::Data(bytes) => (batch::TG_RECORD_CONN_DATA, bytes.len() as u32, self.carry(&[bytes])),
+            Event::Passed(descriptors) => {
+                let numbers: Vec<[u8; 4]> = descriptors.iter().map(|fd| fd.to_ne_bytes()).collect();
+                (batch::TG_RECORD_CONN_DESCRIPTORS, descriptors.len() as u32, self.carry(&[numbers.as_flattened()]))
+            }
             Event::Readable => (batch::TG_RECORD_CONN_READABLE, 0, 0),
             Event::Eof => (batch::TG_RECORD_CONN_EOF, 0, 0),
             Event::Drained => (batch::TG_RECORD_CONN_DRAIN, 0, 0),
             Event::TimedOut(timeout) => (batch::TG_RECORD_CONN_TIMEOUT, which(timeout), 0),
             Event::Written { token, status } => (batch::TG_RECORD_CONN_WRITTEN, status as u32, token as i64),
             Event::ConnOver { reason } => (batch::TG_RECORD_CONN_CLOSE, 0, reason.into()),
+            Event::Done(outcome) if is_look_up(event_loop, id) => {
+                let (bits, value) = crate::resolve::record(self, outcome);
+                (batch::TG_RECORD_RESOLVED, bits, value)
+            }
+            Event::Done(outcome) if results::is_file(event_loop, id) => {
+                let (bits, value) = results::record(outcome, self);
+                (batch::TG_RECORD_FILE, bits, value)
+            }
             Event::Done(outcome) => {
                 let (status, value) = status_and_value(outcome);
                 (batch::TG_RECORD_DONE, status as u32, value)
             }
+            Event::Exit { status, code, signal } => {
+                let how = if signal == 0 { code } else { -signal };
+                (batch::TG_RECORD_EXIT, status as u32, if status == 0 { i64::from(how) } else { 0 })
+            }
+            Event::Change { status, changes, cookie, name } => {
+                let (cookie, status) = (cookie.to_ne_bytes(), status.to_ne_bytes());
+                (batch::TG_RECORD_CHANGE, changes, self.carry(&[&cookie, &status, name.to_bytes_with_nul()]))
+            }
+            Event::Datagrams(received) => udp::datagram_record(self, received),
+            Event::UdpError { status, peer } => udp::error_record(self, status, peer),
+            Event::UdpDrained => udp::error_record(self, 0, None),
         };
-        self.push(tg_record { handle: id.raw(), user: *user, kind, bits, value });
+        self.push(tg_record { handle: id.raw(), user, kind, bits, value });
     }
 
-    fn post(&self, event_loop: &EventLoop<Self>, post: &mut Post) {
-        crate::inject::panic_if_asked("dispatch");
-        let (handle, user) = (event_loop.id().raw(), post.user as u64);
+    /// Writes the record of a post.
+    pub(crate) fn post(&self, loop_id: Id, post: &Post) {
+        let (handle, user) = (loop_id.raw(), post.user as u64);
         self.push(tg_record { handle, user, kind: batch::TG_RECORD_POST, bits: 0, value: 0 });
     }
 
     /// The last record of an id. A user that was only replaced leaves none.
-    fn released(&self, id: Id, user: u64) {
+    pub(crate) fn released(&self, id: Id, user: u64) {
         if id != Id::NONE {
             self.push(tg_record { handle: id.raw(), user, kind: batch::TG_RECORD_CLOSED, bits: 0, value: 0 });
         }
     }
-
-    fn post_released(&self, _post: Post) {}
-
-    fn slow(&self, _event_loop: &EventLoop<Self>, _user: &u64, _id: Id, _duration_ns: i64) {}
 }

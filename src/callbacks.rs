@@ -1,23 +1,26 @@
-//! The sink of C callbacks.
+//! Events as calls of C functions.
 
 use crate::address::tg_address;
 use crate::asyncs::{tg_async_cb, tg_post_cb};
 use crate::conn::options::{ConnCallbacks, tg_conn_cb, which};
 use crate::event_loop::tg_slow_cb;
+use crate::file::results::{self, Owned};
+use crate::file::tg_file_cb;
 use crate::hooks::tg_hook_cb;
-use crate::inject;
 use crate::io::tg_io_cb;
 use crate::listener::ListenerCallbacks;
+use crate::process::tg_process_cb;
+use crate::resolve::{self, tg_resolve_cb, tg_resolve_name_cb};
 use crate::signal::tg_signal_cb;
 use crate::timer::tg_timer_cb;
 use crate::types::tg_release_cb;
+use crate::udp::{self, UdpCallbacks};
+use crate::watch::{tg_change, tg_watch_cb};
 use crate::work::tg_work_cb;
 use std::ffi::{c_int, c_void};
+use std::ptr::null;
 use std::rc::Rc;
-use tidegate_reactor::{Event, EventLoop, Id, Outcome, Sink};
-
-/// See the module.
-pub(crate) struct Callbacks;
+use tidegate_reactor::{Event, Id, Outcome};
 
 /// The function of a handle, by kind.
 #[derive(Clone)]
@@ -30,7 +33,17 @@ pub(crate) enum Callback {
     Work(tg_work_cb),
     Listener(Rc<ListenerCallbacks>),
     Conn(Rc<ConnCallbacks>),
+    /// Nothing is ever told, or what is becomes a record.
+    None,
     Slow(tg_slow_cb),
+    Resolve(tg_resolve_cb),
+    ResolveName(tg_resolve_name_cb),
+    File(tg_file_cb),
+    FileOwned(*const Owned),
+    Process(tg_process_cb),
+    Watch(tg_watch_cb),
+    /// Several, apart from the others, because an entry is to fit into a cache line.
+    Udp(Rc<UdpCallbacks>),
 }
 
 /// What a handle carries: whom to call, with what, and how to give it back.
@@ -52,8 +65,32 @@ pub(crate) struct Post {
 // promise of the caller of `tg_post`.
 unsafe impl Send for Post {}
 
+impl User {
+    /// What it is on a batch loop.
+    pub(crate) fn number(&self) -> u64 {
+        self.user as u64
+    }
+
+    /// Gives everything back that came with it.
+    pub(crate) fn release(self, id: Id) {
+        // Without an id it is a user that was replaced, and the handle still has the memory.
+        if let (Callback::FileOwned(owned), true) = (&self.callback, id != Id::NONE) {
+            // SAFETY: made by Box::into_raw when the handle was opened, and a handle is released once.
+            unsafe { Box::from_raw(owned.cast_mut()) }.give_back(self.user);
+        }
+        give_back(self.release, self.user);
+    }
+}
+
 impl Post {
-    fn release(&self) {
+    pub(crate) fn call(&self, loop_id: Id) {
+        if let Some(call) = self.callback {
+            // SAFETY: the caller's function and pointer, not yet released.
+            unsafe { call(loop_id.raw(), self.user) };
+        }
+    }
+
+    pub(crate) fn release(&self) {
         give_back(self.release, self.user);
     }
 }
@@ -65,11 +102,26 @@ fn give_back(release: tg_release_cb, user: *mut c_void) {
     }
 }
 
-/// How a job has ended in the terms of C, for both kinds of loop.
+/// How a job has ended in the terms of C, for both kinds of loop: the result of work, or how many things were found.
 pub(crate) fn status_and_value(outcome: &Outcome) -> (c_int, i64) {
     match outcome {
         Outcome::Failed(error) => (error.code(), 0),
         Outcome::Work(result) => (0, *result),
+        Outcome::Addresses(Ok(all)) => (0, all.len() as i64),
+        Outcome::Names(Ok(_)) => (0, 2),
+        // These have an event of their own.
+        Outcome::Opened(_) | Outcome::File(_) => (0, 0),
+        Outcome::Addresses(Err(error)) | Outcome::Names(Err(error)) => (error.code(), 0),
+    }
+}
+
+/// # Safety
+/// The functions may be called with `data`.
+#[inline(always)]
+unsafe fn deliver_data(callbacks: &ConnCallbacks, id: u64, data: *mut c_void, bytes: &[u8]) {
+    if let Some(call) = callbacks.on_data {
+        // SAFETY: the caller's promise; the bytes live through the call.
+        unsafe { call(id, data, bytes.as_ptr().cast(), bytes.len()) };
     }
 }
 
@@ -84,12 +136,8 @@ unsafe fn deliver_conn(callbacks: &ConnCallbacks, id: u64, data: *mut c_void, ev
         }
     };
     match event {
-        Event::Data(bytes) => {
-            if let Some(call) = callbacks.on_data {
-                // SAFETY: the caller's promise; the bytes live through the call.
-                unsafe { call(id, data, bytes.as_ptr().cast(), bytes.len()) };
-            }
-        }
+        // SAFETY: the caller's promise.
+        Event::Data(bytes) => unsafe { deliver_data(callbacks, id, data, bytes) },
         Event::Opened => plain(callbacks.on_open),
         Event::Readable => plain(callbacks.on_readable),
         Event::Eof => plain(callbacks.on_eof),
@@ -104,6 +152,12 @@ unsafe fn deliver_conn(callbacks: &ConnCallbacks, id: u64, data: *mut c_void, ev
             if let Some(call) = callbacks.on_timeout {
                 // SAFETY: the caller's promise.
                 unsafe { call(id, data, which(timeout)) };
+            }
+        }
+        Event::Passed(descriptors) => {
+            if let Some(call) = callbacks.on_descriptors {
+                // SAFETY: the caller's promise; the numbers live through the call.
+                unsafe { call(id, data, descriptors.as_ptr(), descriptors.len()) };
             }
         }
         Event::ConnOver { reason } => {
@@ -137,62 +191,78 @@ unsafe fn deliver_listener(callbacks: &ListenerCallbacks, id: u64, data: *mut c_
     }
 }
 
-impl Sink for Callbacks {
-    type User = User;
-    type Post = Post;
-
-    fn accepted_user(listener: &User) -> User {
-        match &listener.callback {
-            Callback::Listener(callbacks) => {
-                User { callback: Callback::Conn(callbacks.conn.clone()), user: callbacks.conn_user, release: None }
-            }
-            // Not reached: only listeners accept.
-            _ => User { release: None, ..listener.clone() },
+/// What a connection carries that the listener has accepted.
+pub(crate) fn accepted_user(listener: &User) -> User {
+    match &listener.callback {
+        Callback::Listener(callbacks) => {
+            User { callback: Callback::Conn(callbacks.conn.clone()), user: callbacks.conn_user, release: None }
         }
+        // On a batch loop: the listener's number.
+        _ => User { callback: Callback::None, user: listener.user, release: None },
     }
+}
 
-    fn deliver(&self, _event_loop: &EventLoop<Self>, id: Id, user: &User, event: Event<'_>) {
-        inject::panic_if_asked("dispatch");
-        let (id, data) = (id.raw(), user.user);
-        // SAFETY: the caller's function, called with the pointer that was accepted with it and is not yet released.
-        unsafe {
-            match (&user.callback, event) {
-                (Callback::Io(Some(call)), Event::Io { ready, status }) => call(id, data, ready, status),
-                (Callback::Timer(Some(call)), Event::Timer { missed }) => call(id, data, missed),
-                (Callback::Signal(Some(call)), Event::Signal { signum, count }) => call(id, data, signum, count),
-                (Callback::Async(Some(call)), Event::Async) => call(id, data),
-                (Callback::Hook(Some(call)), Event::Hook(_)) => call(id, data),
-                (Callback::Work(Some(call)), Event::Done(outcome)) => {
-                    let (status, result) = status_and_value(outcome);
-                    call(id, data, status, result);
+/// Calls the function that an event is for.
+pub(crate) fn deliver(id: Id, user: &User, event: Event<'_>) {
+    let (id, data) = (id.raw(), user.user);
+    // SAFETY: the caller's function, called with the pointer that was accepted with it and is not yet released.
+    unsafe {
+        match (&user.callback, event) {
+            (Callback::Io(Some(call)), Event::Io { ready, status }) => call(id, data, ready, status),
+            (Callback::Timer(Some(call)), Event::Timer { missed }) => call(id, data, missed),
+            (Callback::Signal(Some(call)), Event::Signal { signum, count }) => call(id, data, signum, count),
+            (Callback::Async(Some(call)), Event::Async) => call(id, data),
+            (Callback::Hook(Some(call)), Event::Hook(_)) => call(id, data),
+            (Callback::Work(Some(call)), Event::Done(outcome)) => {
+                let (status, result) = status_and_value(outcome);
+                call(id, data, status, result);
+            }
+            (Callback::Conn(callbacks), event) => deliver_conn(callbacks, id, data, event),
+            (Callback::Listener(callbacks), event) => deliver_listener(callbacks, id, data, event),
+            (Callback::Resolve(Some(call)), Event::Done(outcome)) => match resolve::addresses(outcome) {
+                Ok(all) => call(id, data, 0, all.as_ptr(), all.len()),
+                Err(status) => call(id, data, status, null(), 0),
+            },
+            (Callback::ResolveName(Some(call)), Event::Done(outcome)) => match outcome {
+                Outcome::Names(Ok(names)) => call(id, data, 0, names.host.as_ptr(), names.service.as_ptr()),
+                failed => call(id, data, status_and_value(failed).0, null(), null()),
+            },
+            (Callback::File(Some(call)), Event::Done(outcome)) => {
+                results::tell(outcome, null(), |result| call(id, data, result));
+            }
+            (Callback::FileOwned(owned), Event::Done(outcome)) => {
+                // It lives until the handle is released.
+                let owned = &**owned;
+                if let Some(call) = owned.callback {
+                    results::tell(outcome, owned.shown(outcome), |result| call(id, data, result));
                 }
-                (Callback::Conn(callbacks), event) => deliver_conn(callbacks, id, data, event),
-                (Callback::Listener(callbacks), event) => deliver_listener(callbacks, id, data, event),
-                _ => {}
             }
+            (Callback::Process(Some(call)), Event::Exit { status, code, signal }) => {
+                call(id, data, status, code, signal);
+            }
+            (Callback::Watch(Some(call)), Event::Change { status, changes, cookie, name }) => {
+                let change = tg_change { size: size_of::<tg_change>(), changes, cookie, name: name.as_ptr() };
+                call(id, data, status, &change);
+            }
+            (Callback::Udp(calls), event) => udp::deliver(calls, id, data, event),
+            _ => {}
         }
     }
+}
 
-    fn post(&self, event_loop: &EventLoop<Self>, post: &mut Post) {
-        inject::panic_if_asked("dispatch");
-        if let Some(call) = post.callback {
-            // SAFETY: the caller's function and pointer, not yet released.
-            unsafe { call(event_loop.id().raw(), post.user) };
-        }
+/// The same for bytes that a connection has received.
+#[inline(always)]
+pub(crate) fn deliver_bytes(id: Id, user: &User, bytes: &[u8]) {
+    if let Callback::Conn(callbacks) = &user.callback {
+        // SAFETY: as above.
+        unsafe { deliver_data(callbacks, id.raw(), user.user, bytes) };
     }
+}
 
-    fn released(&self, _id: Id, user: User) {
-        give_back(user.release, user.user);
-    }
-
-    fn post_released(&self, post: Post) {
-        post.release();
-    }
-
-    fn slow(&self, event_loop: &EventLoop<Self>, user: &User, id: Id, duration_ns: i64) {
-        if let Callback::Slow(Some(call)) = user.callback {
-            // SAFETY: the caller's function and pointer, not yet released.
-            unsafe { call(event_loop.id().raw(), user.user, id.raw(), duration_ns) };
-        }
+/// Tells of a callback that took long.
+pub(crate) fn slow(loop_id: Id, user: &User, id: Id, duration_ns: i64) {
+    if let Callback::Slow(Some(call)) = user.callback {
+        // SAFETY: the caller's function and pointer, not yet released.
+        unsafe { call(loop_id.raw(), user.user, id.raw(), duration_ns) };
     }
 }

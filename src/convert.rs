@@ -1,9 +1,10 @@
 //! Every conversion of a pointer that comes from C. Nothing outside this file looks behind one.
 
-use crate::conn::write::tg_buffer;
-use std::ffi::{CStr, c_char};
+use crate::types::tg_buffer;
+use std::ffi::{CStr, c_char, c_int};
 use std::io::IoSlice;
 use std::mem::MaybeUninit;
+use std::os::fd::{FromRawFd, OwnedFd};
 use tidegate_reactor::{Error, Result};
 
 /// Options grow at their end: a structure this large is not one of ours.
@@ -159,6 +160,49 @@ pub(crate) unsafe fn bytes<'a>(first: *const u8, count: usize) -> Result<&'a [u8
     Ok(unsafe { std::slice::from_raw_parts(first, count) })
 }
 
+/// Elements of the caller's.
+///
+/// # Safety
+/// `first` is NULL or points to `count` initialised elements that nobody changes during the call.
+pub(crate) unsafe fn slice<'a, T: Copy>(first: *const T, count: usize) -> Result<&'a [T]> {
+    check_array(first.cast_mut(), count)?;
+    if count == 0 {
+        return Ok(&[]);
+    }
+    // SAFETY: not NULL, aligned, of a possible size (checked), and valid by the caller's promise.
+    Ok(unsafe { std::slice::from_raw_parts(first, count) })
+}
+
+/// Strings of the caller's in a list that ends with NULL; `None` when there is no list.
+///
+/// # Safety
+/// `list` is NULL or points to pointers to strings, the last of which is NULL, and nobody changes them during the call.
+pub(crate) unsafe fn strings<'a>(list: *const *const c_char) -> Result<Option<Vec<&'a CStr>>> {
+    if list.is_null() {
+        return Ok(None);
+    }
+    let mut all = Vec::new();
+    let mut next = list;
+    // SAFETY: every pointer up to the NULL is readable, and is that of a string.
+    unsafe {
+        while !next.read_unaligned().is_null() {
+            all.try_reserve(1)?;
+            all.push(CStr::from_ptr(next.read_unaligned()));
+            next = next.add(1);
+        }
+    }
+    Ok(Some(all))
+}
+
+/// A structure of the caller's without a size, or nothing.
+///
+/// # Safety
+/// `pointer` is NULL or points to a value of which any bit pattern is valid.
+pub(crate) unsafe fn optional<T: Copy>(pointer: *const T) -> Option<T> {
+    // SAFETY: the caller's promise.
+    unsafe { value(pointer) }.ok()
+}
+
 /// A string of the caller's, of whatever bytes.
 ///
 /// # Safety
@@ -169,6 +213,15 @@ pub(crate) unsafe fn string<'a>(text: *const c_char) -> Result<&'a CStr> {
     }
     // SAFETY: not NULL, and a string by the caller's promise.
     Ok(unsafe { CStr::from_ptr(text) })
+}
+
+/// A string of the caller's, or none.
+///
+/// # Safety
+/// As [`string`].
+pub(crate) unsafe fn string_or_null<'a>(text: *const c_char) -> Option<&'a CStr> {
+    // SAFETY: the caller's promise.
+    unsafe { string(text) }.ok()
 }
 
 /// A string of the caller's that must be UTF-8.
@@ -191,6 +244,18 @@ pub(crate) unsafe fn value<T: Copy>(pointer: *const T) -> Result<T> {
     }
     // SAFETY: not NULL, and readable by the caller's promise.
     Ok(unsafe { pointer.read_unaligned() })
+}
+
+/// A structure of C without a byte that belongs to no member.
+///
+/// # Safety
+/// `repr(C)`, plain data without padding.
+pub(crate) unsafe trait Plain: Copy {}
+
+/// Structures as bytes, for what records carry.
+pub(crate) fn bytes_of<T: Plain>(all: &[T]) -> &[u8] {
+    // SAFETY: every byte of a `Plain` structure is initialised, and the slice borrows them.
+    unsafe { std::slice::from_raw_parts(all.as_ptr().cast(), size_of_val(all)) }
 }
 
 /// Writes bytes to the start of the caller's; how many.
@@ -243,4 +308,69 @@ pub(crate) unsafe fn pieces<'a>(first: *const tg_buffer, count: usize) -> Result
         pieces.push(IoSlice::new(unsafe { bytes(buffer.data.cast(), buffer.length) }?));
     }
     Ok(pieces)
+}
+
+/// Elements of the caller's.
+///
+/// # Safety
+/// `first` is NULL or points to `count` initialised elements that nobody changes during the call.
+pub(crate) unsafe fn elements<'a, T>(first: *const T, count: usize) -> Result<&'a [T]> {
+    check_array(first.cast_mut(), count)?;
+    if count == 0 {
+        return Ok(&[]);
+    }
+    // SAFETY: not NULL, aligned, of a possible size (checked), and valid by the caller's promise.
+    Ok(unsafe { std::slice::from_raw_parts(first, count) })
+}
+
+/// A descriptor that the caller gives away.
+///
+/// # Safety
+/// It is open, and nobody else closes it.
+pub(crate) unsafe fn take_descriptor(fd: c_int) -> OwnedFd {
+    // SAFETY: the caller's promise.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+/// Memory of the caller's that an operation on another thread uses until its handle is released.
+pub(crate) struct Lent {
+    first: *mut u8,
+    length: usize,
+}
+
+// SAFETY: the caller has promised that nobody else uses the memory meanwhile.
+unsafe impl Send for Lent {}
+
+/// # Safety
+/// `first` is NULL or points to `length` bytes that are the operation's until its handle is released.
+pub(crate) unsafe fn lent(first: *mut u8, length: usize) -> Result<Lent> {
+    check_array(first, length)?;
+    Ok(Lent { first, length })
+}
+
+impl Lent {
+    /// Where it begins, and how many bytes it has.
+    pub(crate) fn parts(&self) -> (*mut u8, usize) {
+        (self.first, self.length)
+    }
+}
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        if self.length == 0 {
+            return &[];
+        }
+        // SAFETY: not NULL, of a possible size (checked), and lent by the caller's promise.
+        unsafe { std::slice::from_raw_parts(self.first, self.length) }
+    }
+}
+
+impl AsMut<[MaybeUninit<u8>]> for Lent {
+    fn as_mut(&mut self) -> &mut [MaybeUninit<u8>] {
+        if self.length == 0 {
+            return &mut [];
+        }
+        // SAFETY: as above; bytes that may be uninitialised.
+        unsafe { std::slice::from_raw_parts_mut(self.first.cast(), self.length) }
+    }
 }

@@ -1,9 +1,10 @@
 //! Chapter: the loop.
 
 use crate::batch_sink::Batch;
-use crate::callbacks::{Callback, Callbacks, User};
+use crate::callbacks::{Callback, User};
 use crate::convert::{Sized_, SizedOut, options, out, sized_out};
-use crate::registry::{self, Either, POSTS, Removed, find_loop};
+use crate::registry::{self, POSTS, Removed, find_loop};
+use crate::sink::{CLoop, Outlet};
 use crate::types::{tg_fd, tg_handle, tg_loop, tg_release_cb};
 use std::ffi::{c_int, c_void};
 use tidegate_reactor::event_loop::{self, MAX_WORK_THREADS};
@@ -136,7 +137,7 @@ impl<A, B> Both<A, B> for (Result<A>, Result<B>) {
     }
 }
 
-fn make(options: tg_loop_options) -> Result<Either> {
+pub(crate) fn make(options: tg_loop_options) -> Result<CLoop> {
     const MOST: u32 = 65_536;
     const USUAL: u32 = 1024;
     const DATA: std::ops::RangeInclusive<u32> = 1 << 17..=1 << 30;
@@ -156,7 +157,7 @@ fn make(options: tg_loop_options) -> Result<Either> {
     let engine =
         LoopOptions { max_posts: options.max_posts, work_threads: options.work_threads, ..LoopOptions::default() };
     if options.flags & TG_LOOP_BATCH == 0 {
-        return Ok(Either::Callbacks(EventLoop::new(Callbacks, engine, &POSTS)?));
+        return EventLoop::new(Outlet::Callbacks, engine, &POSTS);
     }
     let or = |count: u32, usual: u32| if count == 0 { usual } else { count };
     let sink = Batch::new(
@@ -164,7 +165,7 @@ fn make(options: tg_loop_options) -> Result<Either> {
         or(options.batch_submissions, USUAL),
         or(options.batch_data, USUAL_DATA),
     )?;
-    Ok(Either::Batch(EventLoop::new(sink, engine, &POSTS)?))
+    EventLoop::new(Outlet::Batch(sink), engine, &POSTS)
 }
 
 /// Frees a loop: closes what is open, gives every `user` back, and makes its id and those of its handles errors for ever.
@@ -182,13 +183,10 @@ pub extern "C" fn tg_loop_free(loop_: tg_loop) -> c_int {
     guard!(tg_loop_free(loop_), free(loop_))
 }
 
-fn free(loop_: tg_loop) -> Result<usize> {
+pub(crate) fn free(loop_: tg_loop) -> Result<usize> {
     match registry::remove_loop(loop_)? {
         Removed::Now(mut removed) => {
-            let open = match &mut removed.either {
-                Either::Callbacks(event_loop) => event_loop.shutdown(),
-                Either::Batch(event_loop) => event_loop.shutdown(),
-            };
+            let open = removed.event_loop.shutdown();
             if open.is_none() {
                 std::mem::forget(removed);
             }
@@ -203,11 +201,12 @@ fn free(loop_: tg_loop) -> Result<usize> {
 }
 
 /// Runs `how`, and afterwards frees the loop if a callback asked for it.
-fn run(loop_: tg_loop, how: impl FnOnce(&EventLoop<Callbacks>) -> Result<bool>) -> Result<bool> {
+fn run(loop_: tg_loop, how: impl FnOnce(&CLoop) -> Result<bool>) -> Result<bool> {
     let found = find_loop(loop_)?;
-    let Either::Callbacks(event_loop) = &found.either else {
+    let event_loop = &found.event_loop;
+    if found.is_batch() {
         return Err(Error::NOT_SUPPORTED.because("a batch loop is run by tg_batch_turn"));
-    };
+    }
     let outcome = how(event_loop);
     if found.free_asked.get() && !event_loop.is_running() {
         free(loop_)?;
@@ -300,7 +299,7 @@ pub extern "C" fn tg_loop_wake(loop_: tg_loop) -> c_int {
 /// Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_loop_hold(loop_: tg_loop) -> c_int {
-    guard!(tg_loop_hold(loop_), find_loop(loop_).and_then(|found| on_loop!(found, event_loop => event_loop.hold())))
+    guard!(tg_loop_hold(loop_), find_loop(loop_).and_then(|found| found.event_loop.hold()))
 }
 
 /// Takes one tg_loop_hold back.
@@ -310,7 +309,7 @@ pub extern "C" fn tg_loop_hold(loop_: tg_loop) -> c_int {
 /// Errors: TG_EINVAL (the loop is not held), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_loop_unhold(loop_: tg_loop) -> c_int {
-    guard!(tg_loop_unhold(loop_), find_loop(loop_).and_then(|found| on_loop!(found, event_loop => event_loop.unhold())))
+    guard!(tg_loop_unhold(loop_), find_loop(loop_).and_then(|found| found.event_loop.unhold()))
 }
 
 /// The clock reading of the turn (outside a run: of the last one), in nanoseconds: cheaper than tg_now_ns, and as old as
@@ -328,7 +327,7 @@ pub unsafe extern "C" fn tg_loop_get_now_ns(loop_: tg_loop, out: *mut i64) -> c_
     guard!(tg_loop_get_now_ns(loop_, out), {
         // SAFETY: the caller's promise.
         unsafe { self::out(out) }.and_then(|out| {
-            out.write(on_loop!(find_loop(loop_)?, event_loop => event_loop.now_ns())?);
+            out.write(find_loop(loop_)?.event_loop.now_ns()?);
             Ok(())
         })
     })
@@ -353,7 +352,7 @@ pub unsafe extern "C" fn tg_loop_get_stats(loop_: tg_loop, out: *mut tg_loop_sta
 }
 
 fn write_stats(loop_: tg_loop, out: SizedOut<tg_loop_stats>) -> Result<()> {
-    let stats = on_loop!(find_loop(loop_)?, event_loop => event_loop.stats())?;
+    let stats = find_loop(loop_)?.event_loop.stats()?;
     out.write(tg_loop_stats {
         size: 0,
         turns: stats.turns,
@@ -387,18 +386,18 @@ pub unsafe extern "C" fn tg_loop_set_slow_callback(
     loop_: tg_loop, threshold_ns: i64, callback: tg_slow_cb, user: *mut c_void, release: tg_release_cb,
 ) -> c_int {
     guard!(tg_loop_set_slow_callback(loop_, threshold_ns, callback, user, release), {
-        find_loop(loop_).and_then(|found| match &found.either {
-            Either::Batch(_) => Err(Error::NOT_SUPPORTED.because("a batch loop calls nobody")),
-            Either::Callbacks(_) if threshold_ns < 0 || (threshold_ns > 0) != callback.is_some() => {
-                Err(Error::invalid("a threshold above 0 goes with a callback, and 0 without"))
+        find_loop(loop_).and_then(|found| {
+            if found.is_batch() {
+                return Err(Error::NOT_SUPPORTED.because("a batch loop calls nobody"));
             }
-            Either::Callbacks(_) if threshold_ns == 0 && (release.is_some() || !user.is_null()) => {
-                Err(Error::invalid("without a callback nothing is done with the user"))
+            if threshold_ns < 0 || (threshold_ns > 0) != callback.is_some() {
+                return Err(Error::invalid("a threshold above 0 goes with a callback, and 0 without"));
             }
-            Either::Callbacks(event_loop) => {
-                let user = User { callback: Callback::Slow(callback), user, release };
-                event_loop.set_slow_hook((threshold_ns > 0).then_some((threshold_ns, user)))
+            if threshold_ns == 0 && (release.is_some() || !user.is_null()) {
+                return Err(Error::invalid("without a callback nothing is done with the user"));
             }
+            let user = User { callback: Callback::Slow(callback), user, release };
+            found.event_loop.set_slow_hook((threshold_ns > 0).then_some((threshold_ns, user)))
         })
     })
 }
@@ -436,7 +435,7 @@ pub extern "C" fn tg_loop_attach(loop_: tg_loop) -> c_int {
 pub extern "C" fn tg_loop_reopen(loop_: tg_loop) -> c_int {
     guard!(tg_loop_reopen(loop_), {
         registry::inherit_loop(loop_).and_then(|found| {
-            on_loop!(found, event_loop => event_loop.reopen())?;
+            found.event_loop.reopen()?;
             registry::reopened(loop_);
             Ok(())
         })
@@ -459,7 +458,7 @@ pub unsafe extern "C" fn tg_loop_get_backend_fd(loop_: tg_loop, out: *mut tg_fd)
     guard!(tg_loop_get_backend_fd(loop_, out), {
         // SAFETY: the caller's promise.
         unsafe { self::out(out) }.and_then(|out| {
-            out.write(on_loop!(find_loop(loop_)?, event_loop => event_loop.backend_fd())?);
+            out.write(find_loop(loop_)?.event_loop.backend_fd()?);
             Ok(())
         })
     })
@@ -480,7 +479,7 @@ pub unsafe extern "C" fn tg_loop_get_timeout_ns(loop_: tg_loop, out: *mut i64) -
     guard!(tg_loop_get_timeout_ns(loop_, out), {
         // SAFETY: the caller's promise.
         unsafe { self::out(out) }.and_then(|out| {
-            out.write(on_loop!(find_loop(loop_)?, event_loop => event_loop.timeout_ns())?);
+            out.write(find_loop(loop_)?.event_loop.timeout_ns()?);
             Ok(())
         })
     })

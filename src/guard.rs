@@ -70,7 +70,7 @@ pub(crate) enum Failure {
     Panic,
 }
 
-#[inline]
+#[inline(always)]
 pub(crate) fn catch(name: &'static str, body: impl FnOnce() -> Result<c_int>) -> std::result::Result<c_int, Failure> {
     // The closure's captures are arguments and ids; what a panic leaves half done is refused by the poisoned loop.
     let outcome = catch_unwind(AssertUnwindSafe(|| {

@@ -2,7 +2,7 @@
 
 use crate::callbacks::User;
 use crate::convert::{Sized_, out, sized_out};
-use crate::registry::{Either, find_handle};
+use crate::registry::find_handle;
 use crate::types::{tg_handle, tg_loop, tg_release_cb};
 use std::ffi::{c_int, c_void};
 use tidegate_reactor::event_loop::{HandleInfo, HookKind, JobKind, Kind};
@@ -29,6 +29,23 @@ pub const TG_KIND_WORK: u32 = 8;
 pub const TG_KIND_LISTENER: u32 = 15;
 /// Kind of handle: a connected stream.
 pub const TG_KIND_CONN: u32 = 16;
+/// Kind of handle: a rate limit.
+pub const TG_KIND_RATE: u32 = 17;
+
+/// Kind of handle: a look-up of names.
+pub const TG_KIND_RESOLVE: u32 = 9;
+/// Kind of handle: a file.
+pub const TG_KIND_FILE: u32 = 10;
+/// Kind of handle: an operation on files.
+pub const TG_KIND_FILE_OP: u32 = 11;
+
+/// Kind of handle: a process.
+pub const TG_KIND_PROCESS: u32 = 13;
+/// Kind of handle: watches files.
+pub const TG_KIND_WATCH: u32 = 14;
+
+/// Kind of handle: a socket for datagrams.
+pub const TG_KIND_UDP: u32 = 12;
 
 /// Flag of `tg_handle_info`: something can still come of it (armed, started, with interest).
 pub const TG_INFO_ACTIVE: u32 = 0x1;
@@ -47,7 +64,8 @@ pub struct tg_handle_info {
     pub kind: u32,
     /// TG_INFO_…
     pub flags: u32,
-    /// The descriptor, the signal's number, or the timer's deadline on its clock in nanoseconds (-1: stopped); else 0.
+    /// The descriptor (-1: a file that is not open yet), the signal's number, the timer's deadline on its clock in nanoseconds
+    /// (-1: stopped), the process's number, how many directories are watched; else 0.
     pub value: i64,
     /// What an I/O watcher waits for; else 0.
     pub interest: u32,
@@ -62,7 +80,7 @@ unsafe impl Sized_ for tg_handle_info {
 }
 
 /// Closes a handle of any kind. Its id is dead when this returns, no further callback of it comes, and its descriptor, if
-/// it has one, has left the poller (it stays open: it is the caller's). Its `user` is released at the end of the turn, or
+/// it has one, has left the poller (it stays open if it is the caller's). Its `user` is released at the end of the turn, or
 /// of the next one when none is going on.
 ///
 /// Thread: the loop's.
@@ -70,10 +88,7 @@ unsafe impl Sized_ for tg_handle_info {
 /// Errors: TG_ESTALE (it is closed already: harmless), TG_EKIND (a loop or poller), TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_close(handle: tg_handle) -> c_int {
-    guard!(
-        tg_close(handle),
-        find_handle(handle).and_then(|(found, id)| on_loop!(found, event_loop => event_loop.close(id)))
-    )
+    guard!(tg_close(handle), find_handle(handle).and_then(|(found, id)| found.event_loop.close(id)))
 }
 
 /// Whether a value is the id of an open handle.
@@ -85,7 +100,7 @@ pub extern "C" fn tg_close(handle: tg_handle) -> c_int {
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_handle_is_open(handle: tg_handle) -> c_int {
     guard!(tg_handle_is_open(handle), {
-        let info = find_handle(handle).and_then(|(found, id)| on_loop!(found, event_loop => event_loop.info(id)));
+        let info = find_handle(handle).and_then(|(found, id)| found.event_loop.info(id));
         match info {
             Ok(_) => Ok(true),
             Err(Error::STALE) => Ok(false),
@@ -130,7 +145,7 @@ pub unsafe extern "C" fn tg_handle_get_loop(handle: tg_handle, out: *mut tg_loop
         unsafe { self::out(out) }.and_then(|out| {
             info(handle)?;
             let (found, _) = find_handle(handle)?;
-            out.write(on_loop!(found, event_loop => event_loop.id()).raw());
+            out.write(found.event_loop.id().raw());
             Ok(())
         })
     })
@@ -151,10 +166,7 @@ pub unsafe extern "C" fn tg_handle_get_user(handle: tg_handle, out: *mut *mut c_
         // SAFETY: the caller's promise.
         unsafe { self::out(out) }.and_then(|out| {
             let (found, id) = find_handle(handle)?;
-            out.write(match &found.either {
-                Either::Callbacks(event_loop) => event_loop.user(id)?.user,
-                Either::Batch(event_loop) => event_loop.user(id)? as *mut c_void,
-            });
+            out.write(found.event_loop.user(id)?.user);
             Ok(())
         })
     })
@@ -166,7 +178,7 @@ pub unsafe extern "C" fn tg_handle_get_user(handle: tg_handle, out: *mut *mut c_
 /// Thread: the loop's.
 /// Callable from callbacks: yes.
 /// Ownership: `user` is the library's once 0 was returned, until `release` gives it back.
-/// Errors: TG_EINVAL (a `release` on a batch loop), TG_ENOMEM, TG_ESTALE, TG_EKIND (a loop or poller), TG_EWRONGTHREAD,
+/// Errors: TG_EINVAL (a `release` on a batch loop), TG_EBUSY (work that is not over), TG_ENOMEM, TG_ESTALE, TG_EKIND (a loop or poller), TG_EWRONGTHREAD,
 /// TG_EFORKED, TG_EPANIC.
 ///
 /// # Safety
@@ -174,12 +186,11 @@ pub unsafe extern "C" fn tg_handle_get_user(handle: tg_handle, out: *mut *mut c_
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tg_handle_set_user(handle: tg_handle, user: *mut c_void, release: tg_release_cb) -> c_int {
     guard!(tg_handle_set_user(handle, user, release), {
-        find_handle(handle).and_then(|(found, id)| match &found.either {
-            Either::Callbacks(event_loop) => {
-                event_loop.change_user(id, |before| User { callback: before.callback.clone(), user, release })
+        find_handle(handle).and_then(|(found, id)| {
+            if release.is_some() && found.is_batch() {
+                return Err(no_functions());
             }
-            Either::Batch(_) if release.is_some() => Err(no_functions()),
-            Either::Batch(event_loop) => event_loop.change_user(id, |_| user as u64),
+            found.event_loop.change_user(id, |before| User { callback: before.callback.clone(), user, release })
         })
     })
 }
@@ -238,12 +249,12 @@ pub extern "C" fn tg_handle_unref(handle: tg_handle) -> c_int {
 
 fn set_referenced(handle: tg_handle, referenced: bool) -> Result<()> {
     let (found, id) = find_handle(handle)?;
-    on_loop!(found, event_loop => event_loop.set_referenced(id, referenced))
+    found.event_loop.set_referenced(id, referenced)
 }
 
 fn info(handle: tg_handle) -> Result<HandleInfo> {
     let (found, id) = find_handle(handle)?;
-    on_loop!(found, event_loop => event_loop.info(id))
+    found.event_loop.info(id)
 }
 
 fn kind(kind: Kind) -> u32 {
@@ -256,6 +267,13 @@ fn kind(kind: Kind) -> u32 {
         Kind::Job(JobKind::Work) => TG_KIND_WORK,
         Kind::Listener => TG_KIND_LISTENER,
         Kind::Conn => TG_KIND_CONN,
+        Kind::Rate => TG_KIND_RATE,
+        Kind::Job(JobKind::Resolve) => TG_KIND_RESOLVE,
+        Kind::Job(JobKind::File) => TG_KIND_FILE_OP,
+        Kind::File => TG_KIND_FILE,
+        Kind::Process => TG_KIND_PROCESS,
+        Kind::Watch => TG_KIND_WATCH,
+        Kind::Udp => TG_KIND_UDP,
     }
 }
 
@@ -276,30 +294,30 @@ pub(crate) fn no_functions() -> Error {
 /// # Errors
 /// [`Error::INVALID`] for unknown flags, for no callback on a loop of callbacks, and for functions on a batch loop.
 macro_rules! open_with {
-    ($loop:expr, $options:expr, $kind:ident, $known_flags:expr, |$event_loop:ident, $user:ident, $referenced:ident| $open:expr) => {{
+    ($loop:expr, $($rest:tt)+) => {
+        open_in!($crate::registry::find_loop($loop)?, $($rest)+)
+    };
+}
+
+/// The same in a loop that was found already.
+macro_rules! open_in {
+    ($found:expr, $options:expr, $kind:ident, $known_flags:expr, |$event_loop:ident, $user:ident, $referenced:ident| $open:expr) => {{
         let options = $options;
         $crate::handle::check_flags(options.flags, $known_flags)?;
         let $referenced = options.flags & $crate::types::TG_UNREF == 0;
-        match &$crate::registry::find_loop($loop)?.either {
-            $crate::registry::Either::Callbacks($event_loop) => {
-                if options.callback.is_none() {
-                    return Err(tidegate_reactor::Error::invalid("the options have no callback"));
-                }
-                let $user = $crate::callbacks::User {
-                    callback: $crate::callbacks::Callback::$kind(options.callback),
-                    user: options.user,
-                    release: options.release,
-                };
-                $open
-            }
-            $crate::registry::Either::Batch($event_loop) => {
-                if options.callback.is_some() || options.release.is_some() {
-                    return Err($crate::handle::no_functions());
-                }
-                let $user = options.user as u64;
-                $open
-            }
-        }
+        let found = $found;
+        let $user = $crate::callbacks::User {
+            callback: match (found.is_batch(), options.callback.is_some()) {
+                (false, true) => $crate::callbacks::Callback::$kind(options.callback),
+                (false, false) => return Err(tidegate_reactor::Error::invalid("the options have no callback")),
+                (true, false) if options.release.is_none() => $crate::callbacks::Callback::None,
+                (true, _) => return Err($crate::handle::no_functions()),
+            },
+            user: options.user,
+            release: options.release,
+        };
+        let $event_loop = &found.event_loop;
+        $open
     }};
 }
 

@@ -130,9 +130,7 @@ fn open(loop_: tg_loop, kind: HookKind, options: tg_hook_options) -> Result<tg_h
 /// Errors: TG_ENOMEM, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_hook_start(hook: tg_handle) -> c_int {
-    guard!(tg_hook_start(hook), {
-        find_handle(hook).and_then(|(found, id)| on_loop!(found, event_loop => event_loop.hook_start(id)))
-    })
+    guard!(tg_hook_start(hook), find_handle(hook).and_then(|(found, id)| found.event_loop.hook_start(id)))
 }
 
 /// Stops a hook; harmless when it is stopped.
@@ -142,9 +140,7 @@ pub extern "C" fn tg_hook_start(hook: tg_handle) -> c_int {
 /// Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_hook_stop(hook: tg_handle) -> c_int {
-    guard!(tg_hook_stop(hook), {
-        find_handle(hook).and_then(|(found, id)| on_loop!(found, event_loop => event_loop.hook_stop(id)))
-    })
+    guard!(tg_hook_stop(hook), find_handle(hook).and_then(|(found, id)| found.event_loop.hook_stop(id)))
 }
 
 /// Calls a function in the loop's next turn: one that defers itself cannot starve the I/O. If the loop is freed first, only
@@ -165,7 +161,7 @@ pub unsafe extern "C" fn tg_defer(
     guard!(tg_defer(loop_, callback, user, release), {
         find_loop(loop_).and_then(|found| {
             check_post(registry::is_batch(loop_)?, callback, release)?;
-            on_loop!(found, event_loop => event_loop.defer(Post { callback, user, release }))
+            found.event_loop.defer(Post { callback, user, release })
         })
     })
 }

@@ -132,7 +132,7 @@ fn open(loop_: tg_loop, fd: tg_fd, interest: u32, options: tg_io_options) -> Res
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_io_set_interest(io: tg_handle, interest: u32) -> c_int {
     guard!(tg_io_set_interest(io, interest), {
-        find_handle(io).and_then(|(found, id)| on_loop!(found, event_loop => event_loop.io_set_interest(id, interest)))
+        find_handle(io).and_then(|(found, id)| found.event_loop.io_set_interest(id, interest))
     })
 }
 
@@ -151,7 +151,7 @@ pub unsafe extern "C" fn tg_io_get_interest(io: tg_handle, out: *mut u32) -> c_i
         // SAFETY: the caller's promise.
         unsafe { self::out(out) }.and_then(|out| {
             let (found, id) = find_handle(io)?;
-            out.write(on_loop!(found, event_loop => event_loop.io_interest(id))?);
+            out.write(found.event_loop.io_interest(id)?);
             Ok(())
         })
     })
@@ -172,7 +172,7 @@ pub unsafe extern "C" fn tg_io_get_fd(io: tg_handle, out: *mut tg_fd) -> c_int {
         // SAFETY: the caller's promise.
         unsafe { self::out(out) }.and_then(|out| {
             let (found, id) = find_handle(io)?;
-            out.write(on_loop!(found, event_loop => event_loop.io_fd(id))?);
+            out.write(found.event_loop.io_fd(id)?);
             Ok(())
         })
     })
@@ -186,6 +186,6 @@ pub unsafe extern "C" fn tg_io_get_fd(io: tg_handle, out: *mut tg_fd) -> c_int {
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_io_set_timeout(io: tg_handle, timeout_ns: i64) -> c_int {
     guard!(tg_io_set_timeout(io, timeout_ns), {
-        find_handle(io).and_then(|(found, id)| on_loop!(found, event_loop => event_loop.io_set_timeout(id, timeout_ns)))
+        find_handle(io).and_then(|(found, id)| found.event_loop.io_set_timeout(id, timeout_ns))
     })
 }

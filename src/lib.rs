@@ -22,6 +22,8 @@ mod convert;
 #[macro_use]
 pub mod handle;
 
+pub mod group;
+
 pub mod address;
 pub mod asyncs;
 pub mod batch;
@@ -30,13 +32,20 @@ mod callbacks;
 pub mod conn;
 pub mod error;
 pub mod event_loop;
+pub mod file;
 pub mod hooks;
 mod inject;
 pub mod io;
 pub mod listener;
 pub mod poller;
+pub mod process;
+pub mod rate;
+pub mod resolve;
 pub mod signal;
+mod sink;
 pub mod timer;
 pub mod types;
+pub mod udp;
 pub mod version;
+pub mod watch;
 pub mod work;

@@ -5,7 +5,7 @@ use crate::callbacks::{Callback, User};
 use crate::conn::options::{ConnCallbacks, TG_CONN_DUPLICATE, tg_conn_options};
 use crate::convert::{self, Sized_, options, out};
 use crate::handle::check_flags;
-use crate::registry::{Either, find_handle, find_loop};
+use crate::registry::{find_handle, find_loop};
 use crate::types::{TG_UNREF, tg_fd, tg_handle, tg_loop, tg_release_cb};
 use std::ffi::{c_int, c_void};
 use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
@@ -95,14 +95,19 @@ pub(crate) struct ListenerCallbacks {
 }
 
 /// Options that were checked, for a kind of loop.
-struct Plan {
+#[derive(Clone)]
+pub(crate) struct Plan {
     options: tg_listener_options,
     conn: tg_conn_options,
     config: ListenerConfig,
 }
 
+// SAFETY: the library only carries the pointers to the threads of a group; whether what they point to may be used there is
+// the promise of the caller of `tg_group_new`.
+unsafe impl Send for Plan {}
+
 impl Plan {
-    fn new(options: tg_listener_options, conn: tg_conn_options, batch: bool) -> Result<Plan> {
+    pub(crate) fn new(options: tg_listener_options, conn: tg_conn_options, batch: bool) -> Result<Plan> {
         let known =
             TG_UNREF | TG_LISTENER_NO_REUSE_ADDRESS | TG_LISTENER_REUSE_PORT | TG_LISTENER_V6_ONLY | TG_LISTENER_SHED;
         check_flags(options.flags, known)?;
@@ -128,7 +133,7 @@ impl Plan {
         Ok(Plan { options, conn, config })
     }
 
-    fn listen_options(&self) -> ListenOptions {
+    pub(crate) fn listen_options(&self) -> ListenOptions {
         let flag = |flag: u32| self.options.flags & flag != 0;
         ListenOptions {
             backlog: if self.options.backlog == 0 { USUAL_BACKLOG } else { self.options.backlog },
@@ -141,30 +146,25 @@ impl Plan {
         }
     }
 
-    fn user(&self) -> User {
+    fn user(&self, batch: bool) -> User {
+        let (user, release) = (self.options.user, self.options.release);
+        if batch {
+            return User { callback: Callback::None, user, release };
+        }
         let callbacks = ListenerCallbacks {
             on_accept: self.options.on_accept,
             on_error: self.options.on_error,
             conn: self.conn.callbacks(),
             conn_user: self.conn.user,
         };
-        User {
-            callback: Callback::Listener(Rc::new(callbacks)),
-            user: self.options.user,
-            release: self.options.release,
-        }
+        User { callback: Callback::Listener(Rc::new(callbacks)), user, release }
     }
 
-    fn open(self, loop_: tg_loop, fd: &mut Option<OwnedFd>, path: Option<BoundPath>) -> Result<tg_handle> {
+    pub(crate) fn open(self, loop_: tg_loop, fd: &mut Option<OwnedFd>, path: Option<BoundPath>) -> Result<tg_handle> {
         let referenced = self.options.flags & TG_UNREF == 0;
-        let id = match &find_loop(loop_)?.either {
-            Either::Callbacks(event_loop) => {
-                event_loop.listener_open(fd, path, self.config.clone(), self.user(), referenced)?
-            }
-            Either::Batch(event_loop) => {
-                event_loop.listener_open(fd, path, self.config, self.options.user as u64, referenced)?
-            }
-        };
+        let found = find_loop(loop_)?;
+        let user = self.user(found.is_batch());
+        let id = found.event_loop.listener_open(fd, path, self.config, user, referenced)?;
         Ok(id.raw())
     }
 }
@@ -172,7 +172,7 @@ impl Plan {
 /// # Safety
 /// `options.conn` is NULL or as large as its first member says.
 unsafe fn plan(loop_: tg_loop, options: tg_listener_options) -> Result<Plan> {
-    let batch = matches!(find_loop(loop_)?.either, Either::Batch(_));
+    let batch = find_loop(loop_)?.is_batch();
     // SAFETY: the caller's promise.
     let conn = unsafe { convert::options(options.conn) }?;
     Plan::new(options, conn, batch)
@@ -264,7 +264,7 @@ pub unsafe extern "C" fn tg_listener_adopt(
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_listener_pause(listener: tg_handle) -> c_int {
     guard!(tg_listener_pause(listener), {
-        find_handle(listener).and_then(|(found, id)| on_loop!(found, event_loop => event_loop.listener_pause(id, true)))
+        find_handle(listener).and_then(|(found, id)| found.event_loop.listener_pause(id, true))
     })
 }
 
@@ -276,8 +276,20 @@ pub extern "C" fn tg_listener_pause(listener: tg_handle) -> c_int {
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_listener_resume(listener: tg_handle) -> c_int {
     guard!(tg_listener_resume(listener), {
-        find_handle(listener)
-            .and_then(|(found, id)| on_loop!(found, event_loop => event_loop.listener_pause(id, false)))
+        find_handle(listener).and_then(|(found, id)| found.event_loop.listener_pause(id, false))
+    })
+}
+
+/// Ends a listener in good order: accepts the connections that wait in the system's queue, then closes. Closing it at once
+/// (tg_close) would reset them. Connections that it has accepted live on in either case.
+///
+/// Thread: the loop's.
+/// Callable from callbacks: yes.
+/// Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_listener_finish(listener: tg_handle) -> c_int {
+    guard!(tg_listener_finish(listener), {
+        find_handle(listener).and_then(|(found, id)| found.event_loop.listener_finish(id))
     })
 }
 
@@ -296,7 +308,7 @@ pub unsafe extern "C" fn tg_listener_get_conns(listener: tg_handle, out: *mut u3
         // SAFETY: the caller's promise.
         unsafe { self::out(out) }.and_then(|out| {
             let (found, id) = find_handle(listener)?;
-            out.write(on_loop!(found, event_loop => event_loop.listener_conns(id))?);
+            out.write(found.event_loop.listener_conns(id)?);
             Ok(())
         })
     })
@@ -317,7 +329,7 @@ pub unsafe extern "C" fn tg_listener_get_local(listener: tg_handle, out: *mut tg
         // SAFETY: the caller's promise.
         unsafe { self::out(out) }.and_then(|out| {
             let (found, id) = find_handle(listener)?;
-            let fd = on_loop!(found, event_loop => event_loop.listener_fd(id))?;
+            let fd = found.event_loop.listener_fd(id)?;
             out.write(tg_address::from_engine(&socket::local_address(fd)?));
             Ok(())
         })
@@ -339,7 +351,7 @@ pub unsafe extern "C" fn tg_listener_get_fd(listener: tg_handle, out: *mut tg_fd
         // SAFETY: the caller's promise.
         unsafe { self::out(out) }.and_then(|out| {
             let (found, id) = find_handle(listener)?;
-            out.write(on_loop!(found, event_loop => event_loop.listener_fd(id))?);
+            out.write(found.event_loop.listener_fd(id)?);
             Ok(())
         })
     })

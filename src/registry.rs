@@ -3,9 +3,9 @@
 //! Each tag has a static entry that is never freed. A loop's pointer is followed only by the thread that owns it (or, in a
 //! forked child, by its only thread), and that thread is also the only one that frees it.
 
-use crate::batch_sink::Batch;
-use crate::callbacks::{Callbacks, Post};
+use crate::callbacks::Post;
 use crate::poller::Waiter;
+use crate::sink::CLoop;
 use std::cell::Cell;
 use std::ptr::null_mut;
 use std::sync::Arc;
@@ -13,31 +13,22 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use tidegate_reactor::base::id::{OWNER_INDEX, TAGS};
 use tidegate_reactor::sys::lock::Lock;
 use tidegate_reactor::sys::{annotate, fork, thread};
-use tidegate_reactor::{Error, EventLoop, Id, Registry, Result};
+use tidegate_reactor::{Error, Id, Registry, Result};
 
 /// The inboxes of all loops.
 pub(crate) static POSTS: Registry<Post> = Registry::new();
 
-/// A loop of either kind.
-pub(crate) enum Either {
-    Callbacks(EventLoop<Callbacks>),
-    Batch(EventLoop<Batch>),
-}
-
 pub(crate) struct Loop {
-    pub(crate) either: Either,
+    pub(crate) event_loop: CLoop,
     /// It was freed inside one of its callbacks: the run that is going on frees it.
     pub(crate) free_asked: Cell<bool>,
 }
 
-/// Does the same with a loop of either kind.
-macro_rules! on_loop {
-    ($loop:expr, $name:ident => $body:expr) => {
-        match &$loop.either {
-            $crate::registry::Either::Callbacks($name) => $body,
-            $crate::registry::Either::Batch($name) => $body,
-        }
-    };
+impl Loop {
+    /// Whether its events are records.
+    pub(crate) fn is_batch(&self) -> bool {
+        self.event_loop.sink().batch().is_some()
+    }
 }
 
 struct Entry {
@@ -49,6 +40,8 @@ struct Entry {
     poisoned: AtomicBool,
     is_batch: AtomicBool,
     pointer: AtomicPtr<Loop>,
+    /// The generation of the group; 0: there is none.
+    group_generation: AtomicU32,
     /// The generation of the poller; 0: there is none. Read without the lock, which a forked child may find shut.
     poller_generation: AtomicU32,
     poller_epoch: AtomicU64,
@@ -91,6 +84,7 @@ static ENTRIES: [Entry; TAGS] = [const {
         poisoned: AtomicBool::new(false),
         is_batch: AtomicBool::new(false),
         pointer: AtomicPtr::new(null_mut()),
+        group_generation: AtomicU32::new(0),
         poller_generation: AtomicU32::new(0),
         poller_epoch: AtomicU64::new(0),
         poller: Lock::new(None),
@@ -105,7 +99,7 @@ pub(crate) fn count() -> (u64, u64) {
     (LIVE_LOOPS.load(Ordering::Relaxed), LIVE_POLLERS.load(Ordering::Relaxed))
 }
 
-#[inline]
+#[inline(always)]
 fn entry_of(id: Id) -> Result<&'static Entry> {
     if id.operation() != 0 || id == Id::NONE {
         return Err(Error::STALE);
@@ -115,7 +109,7 @@ fn entry_of(id: Id) -> Result<&'static Entry> {
 
 impl Entry {
     /// The loop, if the calling thread may use it.
-    #[inline]
+    #[inline(always)]
     fn get(&self) -> Result<&Loop> {
         if self.owner.load(Ordering::Acquire) != thread::token() {
             return Err(self.why_not());
@@ -143,7 +137,7 @@ impl Entry {
 /// # Errors
 /// [`Error::STALE`], [`Error::KIND`] for the id of a handle or poller, [`Error::WRONG_THREAD`], [`Error::PANIC`];
 /// [`Error::FORKED`] comes from the loop itself.
-#[inline]
+#[inline(never)]
 pub(crate) fn find_loop(raw: u64) -> Result<&'static Loop> {
     let id = Id::from_raw(raw);
     let entry = entry_of(id)?;
@@ -151,7 +145,7 @@ pub(crate) fn find_loop(raw: u64) -> Result<&'static Loop> {
         return Err(not_a_loop(id, entry));
     }
     if entry.generation.load(Ordering::Acquire) != id.generation() {
-        return Err(if is_poller(id) { Error::KIND } else { Error::STALE });
+        return Err(if is_poller(id) || is_group(id) { Error::KIND } else { Error::STALE });
     }
     entry.get()
 }
@@ -159,7 +153,7 @@ pub(crate) fn find_loop(raw: u64) -> Result<&'static Loop> {
 #[cold]
 fn not_a_loop(id: Id, entry: &'static Entry) -> Error {
     match entry.get() {
-        Ok(found) => match on_loop!(found, event_loop => event_loop.is_open(id)) {
+        Ok(found) => match found.event_loop.is_open(id) {
             Ok(true) => Error::KIND,
             Ok(false) => Error::STALE,
             Err(error) => error,
@@ -168,15 +162,22 @@ fn not_a_loop(id: Id, entry: &'static Entry) -> Error {
     }
 }
 
-/// The loop that a handle belongs to, and the handle as the engine knows it.
+/// The loop that a handle belongs to, and the handle as the engine knows it. (Not inlined: nearly every function begins with
+/// it, and few are in a hurry.)
 ///
 /// # Errors
 /// [`Error::STALE`], [`Error::WRONG_THREAD`], [`Error::PANIC`]; the rest comes from the loop itself.
-#[inline]
+#[inline(never)]
 pub(crate) fn find_handle(raw: u64) -> Result<(&'static Loop, Id)> {
+    find_handle_inline(raw)
+}
+
+/// The same for what is called once a request or more often.
+#[inline(always)]
+pub(crate) fn find_handle_inline(raw: u64) -> Result<(&'static Loop, Id)> {
     let id = Id::from_raw(raw);
     let entry = entry_of(id)?;
-    if id.index() == OWNER_INDEX && is_poller(id) {
+    if id.index() == OWNER_INDEX && (is_poller(id) || is_group(id)) {
         return Err(Error::KIND);
     }
     Ok((entry.get()?, id))
@@ -211,7 +212,7 @@ pub(crate) fn check_from_any_thread(raw: u64) -> Result<()> {
     if entry.generation.load(Ordering::Acquire) == id.generation() {
         return if entry.poisoned.load(Ordering::Relaxed) { Err(Error::PANIC) } else { Ok(()) };
     }
-    if is_poller(id) { Err(Error::KIND) } else { Ok(()) }
+    if is_poller(id) || is_group(id) { Err(Error::KIND) } else { Ok(()) }
 }
 
 /// Makes the loop that an id belongs to refuse further work.
@@ -228,7 +229,7 @@ pub(crate) fn poison(raw: u64) {
         // SAFETY: as in `Entry::get`: the calling thread owns the loop.
         if let Some(found) = unsafe { entry.pointer.load(Ordering::Relaxed).as_ref() } {
             // Ends a run that is going on.
-            on_loop!(found, event_loop => event_loop.poison());
+            found.event_loop.poison();
         }
     }
 }
@@ -238,21 +239,18 @@ pub(crate) fn open_handles(raw: u64) -> usize {
     let Ok(entry) = entry_of(Id::from_raw(raw)) else { return 0 };
     // SAFETY: as in `Entry::get`: `remove_loop` has just found that the calling thread owns it.
     let found = unsafe { entry.pointer.load(Ordering::Relaxed).as_ref() };
-    found.map_or(0, |found| on_loop!(found, event_loop => event_loop.open_handles()))
+    found.map_or(0, |found| found.event_loop.open_handles())
 }
 
 /// Puts a new loop under its id, owned by the calling thread.
-pub(crate) fn add_loop(either: Either) -> u64 {
-    let id = match &either {
-        Either::Callbacks(event_loop) => event_loop.id(),
-        Either::Batch(event_loop) => event_loop.id(),
-    };
+pub(crate) fn add_loop(event_loop: CLoop) -> u64 {
+    let id = event_loop.id();
     let entry = &ENTRIES[id.tag() as usize];
     annotate::atomic_memory(&raw const *entry as usize, size_of::<Entry>());
-    entry.is_batch.store(matches!(either, Either::Batch(_)), Ordering::Relaxed);
+    entry.is_batch.store(event_loop.sink().batch().is_some(), Ordering::Relaxed);
     entry.poisoned.store(false, Ordering::Relaxed);
     entry.epoch.store(fork::epoch(), Ordering::Relaxed);
-    entry.pointer.store(Box::into_raw(Box::new(Loop { either, free_asked: Cell::new(false) })), Ordering::Relaxed);
+    entry.pointer.store(Box::into_raw(Box::new(Loop { event_loop, free_asked: Cell::new(false) })), Ordering::Relaxed);
     entry.generation.store(id.generation(), Ordering::Release);
     own(entry);
     LIVE_LOOPS.fetch_add(1, Ordering::Relaxed);
@@ -284,7 +282,7 @@ pub(crate) fn remove_loop(raw: u64) -> Result<Removed> {
     let pointer = entry.pointer.load(Ordering::Relaxed);
     // SAFETY: the generation says that it is live, and the calling thread owns it.
     let found = unsafe { &*pointer };
-    if on_loop!(found, event_loop => event_loop.is_running()) {
+    if found.event_loop.is_running() {
         found.free_asked.set(true);
         return Ok(Removed::Later);
     }
@@ -333,7 +331,7 @@ pub(crate) fn detach(raw: u64) -> Result<()> {
     if is_forked(entry) {
         return Err(Error::FORKED);
     }
-    if on_loop!(found, event_loop => event_loop.is_running()) {
+    if found.event_loop.is_running() {
         return Err(Error::BUSY);
     }
     annotate::happens_before(&raw const *entry as usize);
@@ -371,6 +369,26 @@ fn is_poller(id: Id) -> bool {
     live != 0 && id == Id::new(id.tag(), live, OWNER_INDEX)
 }
 
+fn is_group(id: Id) -> bool {
+    let live = ENTRIES[id.tag() as usize].group_generation.load(Ordering::Acquire);
+    live != 0 && id == Id::new(id.tag(), live, OWNER_INDEX)
+}
+
+/// From now on the id is that of a group; with 0 it is none any more.
+pub(crate) fn set_group(id: Id, generation: u32) {
+    ENTRIES[id.tag() as usize].group_generation.store(generation, Ordering::Release);
+}
+
+/// Why an id is not that of a group.
+pub(crate) fn not_a_group(raw: u64) -> Error {
+    let id = Id::from_raw(raw);
+    match entry_of(id) {
+        Ok(_) if id.index() == OWNER_INDEX && is_poller(id) => Error::KIND,
+        Ok(entry) => not_a_poller(id, entry),
+        Err(error) => error,
+    }
+}
+
 /// Puts a new poller under its id.
 pub(crate) fn add_poller(id: Id, waiter: Arc<Waiter>) {
     let entry = &ENTRIES[id.tag() as usize];
@@ -403,9 +421,9 @@ pub(crate) fn find_poller(raw: u64) -> Result<Arc<Waiter>> {
 fn not_a_poller(id: Id, entry: &'static Entry) -> Error {
     if id.index() == OWNER_INDEX {
         let live = entry.generation.load(Ordering::Acquire) == id.generation();
-        return if live { Error::KIND } else { Error::STALE };
+        return if live || is_group(id) { Error::KIND } else { Error::STALE };
     }
-    let open = entry.get().and_then(|found| on_loop!(found, event_loop => event_loop.is_open(id)));
+    let open = entry.get().and_then(|found| found.event_loop.is_open(id));
     if open == Ok(true) { Error::KIND } else { Error::STALE }
 }
 

@@ -87,7 +87,7 @@ fn open(loop_: tg_loop, delay_ns: i64, repeat_ns: i64, options: tg_timer_options
 }
 
 fn start(found: &Loop, id: Id, delay_ns: i64, repeat_ns: i64) -> Result<()> {
-    on_loop!(found, event_loop => event_loop.timer_start(id, delay_ns, repeat_ns))
+    found.event_loop.timer_start(id, delay_ns, repeat_ns)
 }
 
 /// Starts it, or starts it anew: as in tg_timer_open.
@@ -117,7 +117,7 @@ pub extern "C" fn tg_timer_start_at(timer: tg_handle, clock: u32, deadline_ns: i
                 return Err(Error::invalid("the clock is not TG_CLOCK_MONOTONIC or TG_CLOCK_REALTIME"));
             }
             let wall = clock == TG_CLOCK_REALTIME;
-            on_loop!(found, event_loop => event_loop.timer_start_at(id, wall, deadline_ns, repeat_ns))
+            found.event_loop.timer_start_at(id, wall, deadline_ns, repeat_ns)
         })
     })
 }
@@ -129,9 +129,7 @@ pub extern "C" fn tg_timer_start_at(timer: tg_handle, clock: u32, deadline_ns: i
 /// Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_timer_stop(timer: tg_handle) -> c_int {
-    guard!(tg_timer_stop(timer), {
-        find_handle(timer).and_then(|(found, id)| on_loop!(found, event_loop => event_loop.timer_stop(id)))
-    })
+    guard!(tg_timer_stop(timer), find_handle(timer).and_then(|(found, id)| found.event_loop.timer_stop(id)))
 }
 
 /// Pushes it back: counts its repeat, or its delay if it has none, anew from the loop's next reading of the clock (late by
@@ -144,9 +142,7 @@ pub extern "C" fn tg_timer_stop(timer: tg_handle) -> c_int {
 /// TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_timer_restart(timer: tg_handle) -> c_int {
-    guard!(tg_timer_restart(timer), {
-        find_handle(timer).and_then(|(found, id)| on_loop!(found, event_loop => event_loop.timer_restart(id)))
-    })
+    guard!(tg_timer_restart(timer), find_handle(timer).and_then(|(found, id)| found.event_loop.timer_restart(id)))
 }
 
 /// How many nanoseconds until it is due: 0 when it is, -1 when it is stopped.
@@ -164,7 +160,7 @@ pub unsafe extern "C" fn tg_timer_get_remaining_ns(timer: tg_handle, out: *mut i
         // SAFETY: the caller's promise.
         unsafe { self::out(out) }.and_then(|out| {
             let (found, id) = find_handle(timer)?;
-            out.write(on_loop!(found, event_loop => event_loop.timer_remaining_ns(id))?);
+            out.write(found.event_loop.timer_remaining_ns(id)?);
             Ok(())
         })
     })

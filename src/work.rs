@@ -110,7 +110,5 @@ fn open(loop_: tg_loop, run: tg_work_fn, options: tg_work_options) -> Result<tg_
 /// Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_handle_cancel(handle: tg_handle) -> c_int {
-    guard!(tg_handle_cancel(handle), {
-        find_handle(handle).and_then(|(found, id)| on_loop!(found, event_loop => event_loop.job_cancel(id)))
-    })
+    guard!(tg_handle_cancel(handle), find_handle(handle).and_then(|(found, id)| found.event_loop.job_cancel(id)))
 }

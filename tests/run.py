@@ -19,6 +19,7 @@ import traceback
 
 sys.dont_write_bytecode = True
 
+from clients import suite as clients  # noqa: E402
 from product import (  # noqa: E402
     api_docs,
     c_programs,
@@ -50,6 +51,7 @@ SUITES = [
     ("python", python_package.tests, python_package.quick_tests),
     ("python-lint", python_package.lint, python_package.lint),
     ("demo", demo.run, None),
+    ("clients", clients.run, None),
     ("snippets", snippets.run, snippets.run),
     ("install", install.run, None),
     ("wheel", packages.run, None),

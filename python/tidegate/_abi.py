@@ -47,6 +47,13 @@ TG_KIND_IDLE = 7
 TG_KIND_WORK = 8
 TG_KIND_LISTENER = 0xf
 TG_KIND_CONN = 0x10
+TG_KIND_RATE = 0x11
+TG_KIND_RESOLVE = 9
+TG_KIND_FILE = 0xa
+TG_KIND_FILE_OP = 0xb
+TG_KIND_PROCESS = 0xd
+TG_KIND_WATCH = 0xe
+TG_KIND_UDP = 0xc
 TG_INFO_ACTIVE = 1
 TG_INFO_REF = 2
 TG_READ = 1
@@ -67,6 +74,7 @@ TG_CONN_DELAY = 0x20
 TG_CONN_KEEP_ALIVE = 0x40
 TG_CONN_PULL = 0x80
 TG_CONN_DUPLICATE = 0x100
+TG_CONN_DESCRIPTORS = 0x200
 TG_FRAMING_NONE = 0
 TG_FRAMING_LINES = 1
 TG_FRAMING_LENGTH8 = 2
@@ -81,6 +89,12 @@ TG_LISTENER_NO_REUSE_ADDRESS = 0x10
 TG_LISTENER_REUSE_PORT = 0x20
 TG_LISTENER_V6_ONLY = 0x40
 TG_LISTENER_SHED = 0x80
+TG_UDP_REUSE_ADDRESS = 0x10
+TG_UDP_REUSE_PORT = 0x20
+TG_UDP_BROADCAST = 0x40
+TG_UDP_V6_ONLY = 0x80
+TG_UDP_GRO = 0x100
+TG_DATAGRAM_TRUNCATED = 1
 TG_RECORD_IO = 1
 TG_RECORD_TIMER = 2
 TG_RECORD_SIGNAL = 3
@@ -90,6 +104,7 @@ TG_RECORD_POST = 6
 TG_RECORD_CLOSED = 7
 TG_RECORD_FAILED = 8
 TG_RECORD_DONE = 9
+TG_RECORD_FILE = 0xb
 TG_RECORD_ACCEPT = 0x10
 TG_RECORD_LISTENER_ERROR = 0x11
 TG_RECORD_CONN_OPEN = 0x12
@@ -100,6 +115,12 @@ TG_RECORD_CONN_DRAIN = 0x16
 TG_RECORD_CONN_TIMEOUT = 0x17
 TG_RECORD_CONN_WRITTEN = 0x18
 TG_RECORD_CONN_CLOSE = 0x19
+TG_RECORD_CONN_DESCRIPTORS = 0x1a
+TG_RECORD_RESOLVED = 0xa
+TG_RECORD_EXIT = 0xe
+TG_RECORD_CHANGE = 0xf
+TG_RECORD_DATAGRAM = 0xc
+TG_RECORD_UDP_ERROR = 0xd
 TG_SUBMIT_CLOSE = 1
 TG_SUBMIT_IO_INTEREST = 2
 TG_SUBMIT_TIMER_START = 3
@@ -115,6 +136,49 @@ TG_POLLER_NATIVE = 4
 TG_POLL_INTERRUPTIBLE = 1
 TG_POLL_NATIVE = 2
 TG_INVALID = 0x20
+TG_RESOLVE_PASSIVE = 0x10
+TG_RESOLVE_NUMERIC_HOST = 0x20
+TG_RESOLVE_NUMERIC = 0x40
+TG_RESOLVE_NAME_REQUIRED = 0x80
+TG_FILE_READ = 1
+TG_FILE_WRITE = 2
+TG_FILE_CREATE = 4
+TG_FILE_EXCLUSIVE = 8
+TG_FILE_TRUNCATE = 0x10
+TG_FILE_APPEND = 0x20
+TG_FILE_DIRECTORY = 0x40
+TG_FILE_NO_FOLLOW = 0x80
+TG_FILE_DATA_ONLY = 0x100
+TG_TYPE_UNKNOWN = 0
+TG_TYPE_REGULAR = 1
+TG_TYPE_DIRECTORY = 2
+TG_TYPE_LINK = 3
+TG_TYPE_FIFO = 4
+TG_TYPE_SOCKET = 5
+TG_TYPE_CHARACTER = 6
+TG_TYPE_BLOCK = 7
+TG_PROCESS_DETACHED = 2
+TG_PROCESS_GROUP = 4
+TG_PROCESS_KILL_ON_CLOSE = 8
+TG_PROCESS_SET_UID = 0x10
+TG_PROCESS_SET_GID = 0x20
+TG_STDIO_INHERIT = 0
+TG_STDIO_NULL = 1
+TG_STDIO_FD = 2
+TG_STDIO_PIPE_IN = 3
+TG_STDIO_PIPE_OUT = 4
+TG_STDIO_SOCKET = 5
+TG_CHANGE_CREATED = 1
+TG_CHANGE_DELETED = 2
+TG_CHANGE_MODIFIED = 4
+TG_CHANGE_ATTRIBUTES = 8
+TG_CHANGE_MOVED_FROM = 0x10
+TG_CHANGE_MOVED_TO = 0x20
+TG_CHANGE_SELF_GONE = 0x40
+TG_CHANGE_OVERFLOW = 0x80
+TG_CHANGE_DIRECTORY = 0x100
+TG_WATCH_RECURSIVE = 2
+TG_WATCH_FILE = 4
 
 #: Every error code of ours and its name.
 ERRORS: dict[int, str] = {
@@ -145,7 +209,9 @@ tg_fd = ctypes.c_size_t if sys.platform == "win32" else ctypes.c_int
 tg_handle = ctypes.c_uint64
 tg_loop = ctypes.c_uint64
 tg_poller = ctypes.c_uint64
+tg_group = ctypes.c_uint64
 tg_release_cb = ctypes.c_void_p
+tg_free_cb = ctypes.c_void_p
 tg_slow_cb = ctypes.c_void_p
 tg_io_cb = ctypes.c_void_p
 tg_timer_cb = ctypes.c_void_p
@@ -160,9 +226,27 @@ tg_conn_data_cb = ctypes.c_void_p
 tg_conn_written_cb = ctypes.c_void_p
 tg_conn_timeout_cb = ctypes.c_void_p
 tg_conn_close_cb = ctypes.c_void_p
-tg_free_cb = ctypes.c_void_p
+tg_conn_descriptors_cb = ctypes.c_void_p
 tg_accept_cb = ctypes.c_void_p
 tg_listener_error_cb = ctypes.c_void_p
+tg_group_cb = ctypes.c_void_p
+tg_udp_cb = ctypes.c_void_p
+tg_udp_error_cb = ctypes.c_void_p
+tg_udp_drain_cb = ctypes.c_void_p
+tg_resolve_cb = ctypes.c_void_p
+tg_resolve_name_cb = ctypes.c_void_p
+tg_file_cb = ctypes.c_void_p
+tg_process_cb = ctypes.c_void_p
+tg_watch_cb = ctypes.c_void_p
+
+
+class tg_buffer(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("data", ctypes.c_void_p),
+        ("length", ctypes.c_size_t),
+    )
 
 
 class tg_process_stats(ctypes.Structure):
@@ -328,6 +412,7 @@ class tg_conn_options(ctypes.Structure):
         ("on_written", tg_conn_written_cb),
         ("on_timeout", tg_conn_timeout_cb),
         ("on_close", tg_conn_close_cb),
+        ("on_descriptors", tg_conn_descriptors_cb),
         ("user", ctypes.c_void_p),
         ("release", tg_release_cb),
         ("flags", ctypes.c_uint32),
@@ -341,15 +426,6 @@ class tg_conn_options(ctypes.Structure):
         ("write_timeout_ns", ctypes.c_int64),
         ("idle_timeout_ns", ctypes.c_int64),
         ("linger_ns", ctypes.c_int64),
-    )
-
-
-class tg_buffer(ctypes.Structure):
-    """The struct of this name."""
-
-    _fields_ = (
-        ("data", ctypes.c_void_p),
-        ("length", ctypes.c_size_t),
     )
 
 
@@ -392,6 +468,125 @@ class tg_listener_options(ctypes.Structure):
         ("backlog", ctypes.c_uint32),
         ("max_conns", ctypes.c_uint32),
         ("mode", ctypes.c_uint32),
+    )
+
+
+class tg_rate_options(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("size", ctypes.c_size_t),
+        ("user", ctypes.c_void_p),
+        ("release", tg_release_cb),
+        ("read", ctypes.c_uint64),
+        ("write", ctypes.c_uint64),
+        ("read_burst", ctypes.c_uint64),
+        ("write_burst", ctypes.c_uint64),
+    )
+
+
+class tg_group_options(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("size", ctypes.c_size_t),
+        ("on_start", tg_group_cb),
+        ("on_stop", tg_group_cb),
+        ("user", ctypes.c_void_p),
+        ("release", tg_release_cb),
+        ("address", ctypes.POINTER(tg_address)),
+        ("listener", ctypes.POINTER(tg_listener_options)),
+        ("loop_options", ctypes.POINTER(tg_loop_options)),
+        ("loops", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
+    )
+
+
+class tg_group_stats(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("size", ctypes.c_size_t),
+        ("loops", ctypes.c_uint64),
+        ("conns", ctypes.c_uint64),
+        ("handles", ctypes.c_uint64),
+        ("turns", ctypes.c_uint64),
+        ("events", ctypes.c_uint64),
+        ("busy_ns", ctypes.c_int64),
+        ("idle_ns", ctypes.c_int64),
+        ("max_lag_ns", ctypes.c_int64),
+        ("largest_share", ctypes.c_uint64),
+    )
+
+
+class tg_datagram(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("data", ctypes.c_void_p),
+        ("length", ctypes.c_size_t),
+        ("from", ctypes.POINTER(tg_address)),
+        ("flags", ctypes.c_uint32),
+        ("segment_size", ctypes.c_uint32),
+    )
+
+
+class tg_udp_options(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("size", ctypes.c_size_t),
+        ("callback", tg_udp_cb),
+        ("on_error", tg_udp_error_cb),
+        ("on_drain", tg_udp_drain_cb),
+        ("user", ctypes.c_void_p),
+        ("release", tg_release_cb),
+        ("flags", ctypes.c_uint32),
+        ("receive_size", ctypes.c_uint32),
+        ("receive_batch", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
+        ("send_limit", ctypes.c_uint64),
+    )
+
+
+class tg_udp_stats(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("size", ctypes.c_size_t),
+        ("received", ctypes.c_uint64),
+        ("received_bytes", ctypes.c_uint64),
+        ("truncated", ctypes.c_uint64),
+        ("receive_calls", ctypes.c_uint64),
+        ("sent", ctypes.c_uint64),
+        ("sent_bytes", ctypes.c_uint64),
+        ("send_calls", ctypes.c_uint64),
+        ("lost", ctypes.c_uint64),
+        ("errors", ctypes.c_uint64),
+        ("dropped", ctypes.c_uint64),
+        ("queued", ctypes.c_uint64),
+        ("queued_bytes", ctypes.c_uint64),
+    )
+
+
+class tg_datagram_header(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("from", tg_address),
+        ("flags", ctypes.c_uint32),
+        ("segment_size", ctypes.c_uint32),
+        ("length", ctypes.c_uint64),
+    )
+
+
+class tg_outgoing(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("to", ctypes.POINTER(tg_address)),
+        ("data", ctypes.c_void_p),
+        ("length", ctypes.c_size_t),
     )
 
 
@@ -470,6 +665,156 @@ class tg_poll_item(ctypes.Structure):
         ("fd", tg_fd),
         ("interest", ctypes.c_uint32),
         ("ready", ctypes.c_uint32),
+    )
+
+
+class tg_resolve_options(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("size", ctypes.c_size_t),
+        ("callback", tg_resolve_cb),
+        ("user", ctypes.c_void_p),
+        ("release", tg_release_cb),
+        ("flags", ctypes.c_uint32),
+        ("family", ctypes.c_uint32),
+    )
+
+
+class tg_resolve_name_options(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("size", ctypes.c_size_t),
+        ("callback", tg_resolve_name_cb),
+        ("user", ctypes.c_void_p),
+        ("release", tg_release_cb),
+        ("flags", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
+    )
+
+
+class tg_file_entry(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("name_length", ctypes.c_uint32),
+        ("file_type", ctypes.c_uint32),
+    )
+
+
+class tg_file_info(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("size", ctypes.c_size_t),
+        ("file_size", ctypes.c_uint64),
+        ("blocks", ctypes.c_uint64),
+        ("block_size", ctypes.c_uint64),
+        ("inode", ctypes.c_uint64),
+        ("device", ctypes.c_uint64),
+        ("links", ctypes.c_uint64),
+        ("accessed_ns", ctypes.c_int64),
+        ("modified_ns", ctypes.c_int64),
+        ("changed_ns", ctypes.c_int64),
+        ("file_type", ctypes.c_uint32),
+        ("mode", ctypes.c_uint32),
+        ("uid", ctypes.c_uint32),
+        ("gid", ctypes.c_uint32),
+    )
+
+
+class tg_file_result(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("size", ctypes.c_size_t),
+        ("value", ctypes.c_int64),
+        ("data", ctypes.c_void_p),
+        ("entries", ctypes.POINTER(tg_file_entry)),
+        ("info", ctypes.POINTER(tg_file_info)),
+        ("status", ctypes.c_int),
+        ("reserved", ctypes.c_uint32),
+    )
+
+
+class tg_file_options(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("size", ctypes.c_size_t),
+        ("callback", tg_file_cb),
+        ("user", ctypes.c_void_p),
+        ("release", tg_release_cb),
+        ("flags", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
+    )
+
+
+class tg_stdio(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("kind", ctypes.c_uint32),
+        ("fd", tg_fd),
+    )
+
+
+class tg_process_options(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("size", ctypes.c_size_t),
+        ("callback", tg_process_cb),
+        ("user", ctypes.c_void_p),
+        ("release", tg_release_cb),
+        ("file", ctypes.c_char_p),
+        ("argv", ctypes.POINTER(ctypes.c_char_p)),
+        ("env", ctypes.POINTER(ctypes.c_char_p)),
+        ("directory", ctypes.c_char_p),
+        ("stdio", ctypes.POINTER(tg_stdio)),
+        ("flags", ctypes.c_uint32),
+        ("stdio_count", ctypes.c_uint32),
+        ("uid", ctypes.c_uint32),
+        ("gid", ctypes.c_uint32),
+    )
+
+
+class tg_process_watch_options(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("size", ctypes.c_size_t),
+        ("callback", tg_process_cb),
+        ("user", ctypes.c_void_p),
+        ("release", tg_release_cb),
+        ("flags", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
+    )
+
+
+class tg_change(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("size", ctypes.c_size_t),
+        ("changes", ctypes.c_uint32),
+        ("cookie", ctypes.c_uint32),
+        ("name", ctypes.c_char_p),
+    )
+
+
+class tg_watch_options(ctypes.Structure):
+    """The struct of this name."""
+
+    _fields_ = (
+        ("size", ctypes.c_size_t),
+        ("callback", tg_watch_cb),
+        ("user", ctypes.c_void_p),
+        ("release", tg_release_cb),
+        ("flags", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
     )
 
 
@@ -575,10 +920,30 @@ PROTOTYPES: dict[str, tuple[Any | None, tuple[Any, ...]]] = {
             ctypes.POINTER(tg_handle),
         ),
     ),
+    "tg_conn_connect_name": (
+        ctypes.c_int,
+        (
+            tg_loop,
+            ctypes.c_char_p,
+            ctypes.c_char_p,
+            ctypes.POINTER(tg_conn_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
     "tg_conn_write": (ctypes.c_int, (tg_handle, ctypes.c_void_p, ctypes.c_size_t)),
     "tg_conn_writev": (ctypes.c_int, (tg_handle, ctypes.POINTER(tg_buffer), ctypes.c_size_t)),
     "tg_conn_write_owned": (ctypes.c_int, (tg_handle, ctypes.c_void_p, ctypes.c_size_t, tg_free_cb, ctypes.c_void_p)),
     "tg_conn_send_file": (ctypes.c_int, (tg_handle, tg_fd, ctypes.c_int64, ctypes.c_int64)),
+    "tg_conn_write_descriptors": (
+        ctypes.c_int,
+        (
+            tg_handle,
+            ctypes.POINTER(tg_fd),
+            ctypes.c_size_t,
+            ctypes.c_void_p,
+            ctypes.c_size_t,
+        ),
+    ),
     "tg_conn_mark": (ctypes.c_int, (tg_handle, ctypes.c_uint64)),
     "tg_conn_read": (ctypes.c_int, (tg_handle, ctypes.c_void_p, ctypes.c_size_t)),
     "tg_conn_pause": (ctypes.c_int, (tg_handle,)),
@@ -624,9 +989,78 @@ PROTOTYPES: dict[str, tuple[Any | None, tuple[Any, ...]]] = {
     ),
     "tg_listener_pause": (ctypes.c_int, (tg_handle,)),
     "tg_listener_resume": (ctypes.c_int, (tg_handle,)),
+    "tg_listener_finish": (ctypes.c_int, (tg_handle,)),
     "tg_listener_get_conns": (ctypes.c_int, (tg_handle, ctypes.POINTER(ctypes.c_uint32))),
     "tg_listener_get_local": (ctypes.c_int, (tg_handle, ctypes.POINTER(tg_address))),
     "tg_listener_get_fd": (ctypes.c_int, (tg_handle, ctypes.POINTER(tg_fd))),
+    "tg_rate_open": (ctypes.c_int, (tg_loop, ctypes.POINTER(tg_rate_options), ctypes.POINTER(tg_handle))),
+    "tg_rate_set_limits": (ctypes.c_int, (tg_handle, ctypes.POINTER(tg_rate_options))),
+    "tg_conn_join_rate": (ctypes.c_int, (tg_handle, tg_handle)),
+    "tg_conn_leave_rate": (ctypes.c_int, (tg_handle, tg_handle)),
+    "tg_group_new": (ctypes.c_int, (ctypes.POINTER(tg_group_options), ctypes.POINTER(tg_group))),
+    "tg_group_stop": (ctypes.c_int, (tg_group, ctypes.c_int64)),
+    "tg_group_join": (ctypes.c_int, (tg_group,)),
+    "tg_group_free": (ctypes.c_int, (tg_group,)),
+    "tg_group_get_loop": (ctypes.c_int, (tg_group, ctypes.c_uint32, ctypes.POINTER(tg_loop))),
+    "tg_group_get_local": (ctypes.c_int, (tg_group, ctypes.POINTER(tg_address))),
+    "tg_group_get_stats": (ctypes.c_int, (tg_group, ctypes.POINTER(tg_group_stats))),
+    "tg_udp_open": (
+        ctypes.c_int,
+        (
+            tg_loop,
+            ctypes.POINTER(tg_address),
+            ctypes.POINTER(tg_udp_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_udp_adopt": (ctypes.c_int, (tg_loop, tg_fd, ctypes.POINTER(tg_udp_options), ctypes.POINTER(tg_handle))),
+    "tg_udp_pause": (ctypes.c_int, (tg_handle,)),
+    "tg_udp_resume": (ctypes.c_int, (tg_handle,)),
+    "tg_udp_get_stats": (ctypes.c_int, (tg_handle, ctypes.POINTER(tg_udp_stats))),
+    "tg_udp_send": (ctypes.c_int, (tg_handle, ctypes.POINTER(tg_address), ctypes.c_void_p, ctypes.c_size_t)),
+    "tg_udp_send_many": (ctypes.c_int, (tg_handle, ctypes.POINTER(tg_outgoing), ctypes.c_size_t)),
+    "tg_udp_send_segments": (
+        ctypes.c_int,
+        (
+            tg_handle,
+            ctypes.POINTER(tg_address),
+            ctypes.c_void_p,
+            ctypes.c_size_t,
+            ctypes.c_uint16,
+        ),
+    ),
+    "tg_udp_connect": (ctypes.c_int, (tg_handle, ctypes.POINTER(tg_address))),
+    "tg_udp_disconnect": (ctypes.c_int, (tg_handle,)),
+    "tg_udp_get_local": (ctypes.c_int, (tg_handle, ctypes.POINTER(tg_address))),
+    "tg_udp_get_peer": (ctypes.c_int, (tg_handle, ctypes.POINTER(tg_address))),
+    "tg_udp_join": (
+        ctypes.c_int,
+        (
+            tg_handle,
+            ctypes.POINTER(tg_address),
+            ctypes.c_uint32,
+            ctypes.POINTER(tg_address),
+            ctypes.POINTER(tg_address),
+        ),
+    ),
+    "tg_udp_leave": (
+        ctypes.c_int,
+        (
+            tg_handle,
+            ctypes.POINTER(tg_address),
+            ctypes.c_uint32,
+            ctypes.POINTER(tg_address),
+            ctypes.POINTER(tg_address),
+        ),
+    ),
+    "tg_udp_set_multicast_interface": (ctypes.c_int, (tg_handle, ctypes.c_uint32, ctypes.POINTER(tg_address))),
+    "tg_udp_set_multicast_ttl": (ctypes.c_int, (tg_handle, ctypes.c_uint32)),
+    "tg_udp_set_multicast_loop": (ctypes.c_int, (tg_handle, ctypes.c_int)),
+    "tg_udp_set_ttl": (ctypes.c_int, (tg_handle, ctypes.c_uint32)),
+    "tg_udp_set_broadcast": (ctypes.c_int, (tg_handle, ctypes.c_int)),
+    "tg_udp_set_buffers": (ctypes.c_int, (tg_handle, ctypes.c_uint32, ctypes.c_uint32)),
+    "tg_udp_get_buffers": (ctypes.c_int, (tg_handle, ctypes.POINTER(ctypes.c_uint32), ctypes.POINTER(ctypes.c_uint32))),
+    "tg_udp_get_fd": (ctypes.c_int, (tg_handle, ctypes.POINTER(tg_fd))),
     "tg_batch_get": (ctypes.c_int, (tg_loop, ctypes.POINTER(ctypes.POINTER(tg_batch)))),
     "tg_batch_turn": (ctypes.c_int, (tg_loop,)),
     "tg_poller_new": (ctypes.c_int, (ctypes.POINTER(tg_poller_options), ctypes.POINTER(tg_poller))),
@@ -639,4 +1073,213 @@ PROTOTYPES: dict[str, tuple[Any | None, tuple[Any, ...]]] = {
     "tg_poller_get_fd": (ctypes.c_int, (tg_poller, ctypes.POINTER(tg_fd))),
     "tg_poller_get_waits": (ctypes.c_int, (tg_poller, ctypes.POINTER(ctypes.c_uint64))),
     "tg_poll_once": (ctypes.c_int, (ctypes.POINTER(tg_poll_item), ctypes.c_size_t, ctypes.c_int64, ctypes.c_uint32)),
+    "tg_resolve_open": (
+        ctypes.c_int,
+        (
+            tg_loop,
+            ctypes.c_char_p,
+            ctypes.c_char_p,
+            ctypes.POINTER(tg_resolve_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_resolve_name_open": (
+        ctypes.c_int,
+        (
+            tg_loop,
+            ctypes.POINTER(tg_address),
+            ctypes.POINTER(tg_resolve_name_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_file_open": (
+        ctypes.c_int,
+        (
+            tg_loop,
+            ctypes.c_char_p,
+            ctypes.c_uint32,
+            ctypes.c_uint32,
+            ctypes.POINTER(tg_file_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_file_adopt": (ctypes.c_int, (tg_loop, tg_fd, ctypes.POINTER(tg_file_options), ctypes.POINTER(tg_handle))),
+    "tg_file_get_fd": (ctypes.c_int, (tg_handle, ctypes.POINTER(tg_fd))),
+    "tg_file_read": (
+        ctypes.c_int,
+        (
+            tg_handle,
+            ctypes.c_int64,
+            ctypes.c_size_t,
+            ctypes.POINTER(tg_file_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_file_read_into": (
+        ctypes.c_int,
+        (
+            tg_handle,
+            ctypes.c_int64,
+            ctypes.c_void_p,
+            ctypes.c_size_t,
+            tg_free_cb,
+            ctypes.POINTER(tg_file_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_file_write": (
+        ctypes.c_int,
+        (
+            tg_handle,
+            ctypes.c_int64,
+            ctypes.c_void_p,
+            ctypes.c_size_t,
+            ctypes.POINTER(tg_file_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_file_writev": (
+        ctypes.c_int,
+        (
+            tg_handle,
+            ctypes.c_int64,
+            ctypes.POINTER(tg_buffer),
+            ctypes.c_size_t,
+            ctypes.POINTER(tg_file_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_file_write_owned": (
+        ctypes.c_int,
+        (
+            tg_handle,
+            ctypes.c_int64,
+            ctypes.c_void_p,
+            ctypes.c_size_t,
+            tg_free_cb,
+            ctypes.POINTER(tg_file_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_file_sync": (
+        ctypes.c_int,
+        (
+            tg_handle,
+            ctypes.c_uint32,
+            ctypes.POINTER(tg_file_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_file_stat": (ctypes.c_int, (tg_handle, ctypes.POINTER(tg_file_options), ctypes.POINTER(tg_handle))),
+    "tg_file_truncate": (
+        ctypes.c_int,
+        (
+            tg_handle,
+            ctypes.c_int64,
+            ctypes.POINTER(tg_file_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_file_copy": (
+        ctypes.c_int,
+        (
+            tg_handle,
+            tg_handle,
+            ctypes.c_int64,
+            ctypes.c_int64,
+            ctypes.c_uint64,
+            ctypes.POINTER(tg_file_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_path_stat": (
+        ctypes.c_int,
+        (
+            tg_loop,
+            ctypes.c_char_p,
+            ctypes.c_uint32,
+            ctypes.POINTER(tg_file_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_path_rename": (
+        ctypes.c_int,
+        (
+            tg_loop,
+            ctypes.c_char_p,
+            ctypes.c_char_p,
+            ctypes.POINTER(tg_file_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_path_unlink": (
+        ctypes.c_int,
+        (
+            tg_loop,
+            ctypes.c_char_p,
+            ctypes.POINTER(tg_file_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_path_mkdir": (
+        ctypes.c_int,
+        (
+            tg_loop,
+            ctypes.c_char_p,
+            ctypes.c_uint32,
+            ctypes.POINTER(tg_file_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_path_rmdir": (
+        ctypes.c_int,
+        (
+            tg_loop,
+            ctypes.c_char_p,
+            ctypes.POINTER(tg_file_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_path_list": (
+        ctypes.c_int,
+        (
+            tg_loop,
+            ctypes.c_char_p,
+            ctypes.POINTER(tg_file_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_path_copy": (
+        ctypes.c_int,
+        (
+            tg_loop,
+            ctypes.c_char_p,
+            ctypes.c_char_p,
+            ctypes.c_uint32,
+            ctypes.POINTER(tg_file_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_process_open": (ctypes.c_int, (tg_loop, ctypes.POINTER(tg_process_options), ctypes.POINTER(tg_handle))),
+    "tg_process_watch": (
+        ctypes.c_int,
+        (
+            tg_loop,
+            ctypes.c_int,
+            ctypes.POINTER(tg_process_watch_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
+    "tg_process_kill": (ctypes.c_int, (tg_handle, ctypes.c_int)),
+    "tg_process_get_pid": (ctypes.c_int, (tg_handle, ctypes.POINTER(ctypes.c_int))),
+    "tg_process_take_stdio": (ctypes.c_int, (tg_handle, ctypes.c_uint32, ctypes.POINTER(tg_fd))),
+    "tg_watch_open": (
+        ctypes.c_int,
+        (
+            tg_loop,
+            ctypes.c_char_p,
+            ctypes.POINTER(tg_watch_options),
+            ctypes.POINTER(tg_handle),
+        ),
+    ),
 }

@@ -27,7 +27,7 @@ pub unsafe extern "C" fn tg_conn_read(conn: tg_handle, buffer: *mut c_void, size
         // SAFETY: the caller's promise; bytes have no invalid values, and reading only writes to them.
         unsafe { convert::array(buffer.cast::<u8>(), size) }.and_then(|buffer| {
             let (found, id) = find_handle(conn)?;
-            on_loop!(found, event_loop => event_loop.conn_read(id, buffer))
+            found.event_loop.conn_read(id, buffer)
         })
     })
 }
@@ -39,9 +39,7 @@ pub unsafe extern "C" fn tg_conn_read(conn: tg_handle, buffer: *mut c_void, size
 /// Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_conn_pause(conn: tg_handle) -> c_int {
-    guard!(tg_conn_pause(conn), {
-        find_handle(conn).and_then(|(found, id)| on_loop!(found, event_loop => event_loop.conn_pause(id, true)))
-    })
+    guard!(tg_conn_pause(conn), find_handle(conn).and_then(|(found, id)| found.event_loop.conn_pause(id, true)))
 }
 
 /// Resumes reading; harmless when it is not paused.
@@ -51,9 +49,7 @@ pub extern "C" fn tg_conn_pause(conn: tg_handle) -> c_int {
 /// Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_conn_resume(conn: tg_handle) -> c_int {
-    guard!(tg_conn_resume(conn), {
-        find_handle(conn).and_then(|(found, id)| on_loop!(found, event_loop => event_loop.conn_pause(id, false)))
-    })
+    guard!(tg_conn_resume(conn), find_handle(conn).and_then(|(found, id)| found.event_loop.conn_pause(id, false)))
 }
 
 /// Ends our direction when everything accepted is written (half-close); further writes are refused with -EPIPE. Reading goes
@@ -64,9 +60,7 @@ pub extern "C" fn tg_conn_resume(conn: tg_handle) -> c_int {
 /// Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_conn_shutdown(conn: tg_handle) -> c_int {
-    guard!(tg_conn_shutdown(conn), {
-        find_handle(conn).and_then(|(found, id)| on_loop!(found, event_loop => event_loop.conn_shutdown(id)))
-    })
+    guard!(tg_conn_shutdown(conn), find_handle(conn).and_then(|(found, id)| found.event_loop.conn_shutdown(id)))
 }
 
 /// Ends a connection in good order and loses nothing: writes what was accepted, ends our direction, and reads and discards
@@ -78,9 +72,7 @@ pub extern "C" fn tg_conn_shutdown(conn: tg_handle) -> c_int {
 /// Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_conn_finish(conn: tg_handle) -> c_int {
-    guard!(tg_conn_finish(conn), {
-        find_handle(conn).and_then(|(found, id)| on_loop!(found, event_loop => event_loop.conn_finish(id)))
-    })
+    guard!(tg_conn_finish(conn), find_handle(conn).and_then(|(found, id)| found.event_loop.conn_finish(id)))
 }
 
 /// Closes a connection as tg_close does, and resets it: the peer sees an error instead of an end.
@@ -90,9 +82,7 @@ pub extern "C" fn tg_conn_finish(conn: tg_handle) -> c_int {
 /// Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_conn_abort(conn: tg_handle) -> c_int {
-    guard!(tg_conn_abort(conn), {
-        find_handle(conn).and_then(|(found, id)| on_loop!(found, event_loop => event_loop.conn_abort(id)))
-    })
+    guard!(tg_conn_abort(conn), find_handle(conn).and_then(|(found, id)| found.event_loop.conn_abort(id)))
 }
 
 /// Relays two connections into each other: what one receives is written to the other, inside the library, and reading from
@@ -113,7 +103,7 @@ pub extern "C" fn tg_conn_pipe(conn: tg_handle, other: tg_handle) -> c_int {
             if id.tag() != other.tag() {
                 return Err(Error::invalid("the connections belong to different loops"));
             }
-            on_loop!(found, event_loop => event_loop.conn_pipe(id, other))
+            found.event_loop.conn_pipe(id, other)
         })
     })
 }
@@ -131,7 +121,7 @@ pub extern "C" fn tg_conn_forward(from: tg_handle, to: tg_handle) -> c_int {
             if id.tag() != to.tag() {
                 return Err(Error::invalid("the connections belong to different loops"));
             }
-            on_loop!(found, event_loop => event_loop.conn_relay(id, to))
+            found.event_loop.conn_relay(id, to)
         })
     })
 }

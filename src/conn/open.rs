@@ -3,12 +3,14 @@
 use super::options::{TG_CONN_DUPLICATE, tg_conn_options};
 use crate::address::tg_address;
 use crate::convert::{self, options, out};
-use crate::registry::{Either, find_loop};
+use crate::registry::find_loop;
 use crate::types::{tg_fd, tg_handle, tg_loop};
+use std::ffi::c_char;
 use std::ffi::c_int;
 use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
 use std::rc::Rc;
-use tidegate_reactor::event_loop::ConnectOptions;
+use tidegate_reactor::event_loop::{ConnectOptions, Shape};
+use tidegate_reactor::sys::resolve::Query;
 use tidegate_reactor::{Error, Result};
 
 /// Makes a connection of a descriptor: a connected stream socket of any kind, a pipe, a terminal, a serial line. From now on
@@ -47,7 +49,7 @@ fn open(loop_: tg_loop, fd: tg_fd, options: tg_conn_options) -> Result<tg_handle
     if fd < 0 {
         return Err(Error::BAD_FD);
     }
-    let shape = Rc::new(options.shape(matches!(found.either, Either::Batch(_)))?);
+    let shape = Rc::new(options.shape(found.is_batch())?);
     let duplicate = options.flags & TG_CONN_DUPLICATE != 0;
     let mut owned = if duplicate {
         Some(tidegate_reactor::sys::socket::duplicate(fd)?)
@@ -56,10 +58,7 @@ fn open(loop_: tg_loop, fd: tg_fd, options: tg_conn_options) -> Result<tg_handle
         Some(unsafe { OwnedFd::from_raw_fd(fd) })
     };
     let referenced = options.referenced();
-    let opened = match &found.either {
-        Either::Callbacks(event_loop) => event_loop.conn_open(&mut owned, shape, options.user(), referenced),
-        Either::Batch(event_loop) => event_loop.conn_open(&mut owned, shape, options.user as u64, referenced),
-    };
+    let opened = found.event_loop.conn_open(&mut owned, shape, options.user(found.is_batch()), referenced);
     match owned {
         // The caller's still.
         Some(kept) if !duplicate => drop(kept.into_raw_fd()),
@@ -100,15 +99,57 @@ pub unsafe extern "C" fn tg_conn_connect(
 fn connect(loop_: tg_loop, address: tg_address, options: tg_conn_options) -> Result<tg_handle> {
     let address = address.to_engine()?;
     let found = find_loop(loop_)?;
-    let shape = Rc::new(options.shape(matches!(found.either, Either::Batch(_)))?);
+    let (shape, how, referenced) = plan(&options, found.is_batch())?;
+    let user = options.user(found.is_batch());
+    let id = found.event_loop.conn_connect(&address, &how, shape, user, referenced)?;
+    Ok(id.raw())
+}
+
+/// Connects to a host by its name: the name is looked up on a thread, then its addresses of both families are tried in turns,
+/// each with a head start of 250 ms before the next one (RFC 8305); the first to succeed becomes the connection. `on_open` tells
+/// of it; until then every call but those of all handles and tg_conn_abort answers -ENOTCONN. A failure comes by `on_close`:
+/// TG_ENONAME, TG_ETRYAGAIN, TG_ERESOLVE, TG_ETIMEDOUT (the connect timeout counts for all of it), or what the last address
+/// answered. tg_close ends it at any moment.
+///
+/// Thread: the loop's.
+/// Callable from callbacks: yes.
+/// Ownership: `options->user` is the library's once 0 was returned; the rest is copied.
+/// Errors: TG_EINVAL (a NULL; a name of more than 1,024 bytes; a port above 65,535; a number of the options is out of range),
+/// TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EAGAIN (no thread can be started).
+///
+/// # Safety
+/// `host` and `service` are NULL or strings; `options` is NULL or as large as its first member says; `out` is NULL or
+/// writable; the functions may be called with `user` on the loop's thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tg_conn_connect_name(
+    loop_: tg_loop, host: *const c_char, service: *const c_char, options: *const tg_conn_options, out: *mut tg_handle,
+) -> c_int {
+    guard!(tg_conn_connect_name(loop_, host, service, options, out), {
+        // SAFETY: the caller's promise.
+        let (host, service, options, out) =
+            unsafe { (convert::string(host), convert::string(service), self::options(options), self::out(out)) };
+        (|| {
+            let (options, out) = (options?, out?);
+            out.write(connect_name(loop_, Query::new(Some(host?), Some(service?))?, options)?);
+            Ok(())
+        })()
+    })
+}
+
+fn connect_name(loop_: tg_loop, query: Query, options: tg_conn_options) -> Result<tg_handle> {
+    let found = find_loop(loop_)?;
+    let (shape, how, referenced) = plan(&options, found.is_batch())?;
+    let user = options.user(found.is_batch());
+    let id = found.event_loop.conn_connect_name(query, how, shape, user, referenced)?;
+    Ok(id.raw())
+}
+
+/// What connecting by address and by name have in common.
+fn plan(options: &tg_conn_options, batch: bool) -> Result<(Rc<Shape>, ConnectOptions, bool)> {
+    let shape = Rc::new(options.shape(batch)?);
     if options.flags & TG_CONN_DUPLICATE != 0 {
         return Err(Error::invalid("TG_CONN_DUPLICATE is for tg_conn_open"));
     }
     let how = ConnectOptions { no_delay: options.no_delay(), keep_alive: options.keep_alive(), local: None };
-    let referenced = options.referenced();
-    let id = match &found.either {
-        Either::Callbacks(event_loop) => event_loop.conn_connect(&address, &how, shape, options.user(), referenced)?,
-        Either::Batch(event_loop) => event_loop.conn_connect(&address, &how, shape, options.user as u64, referenced)?,
-    };
-    Ok(id.raw())
+    Ok((shape, how, options.referenced()))
 }

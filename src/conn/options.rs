@@ -3,7 +3,7 @@
 use crate::callbacks::{Callback, User};
 use crate::convert::Sized_;
 use crate::handle::{check_flags, no_functions};
-use crate::types::{TG_UNREF, tg_handle, tg_release_cb};
+use crate::types::{TG_UNREF, tg_fd, tg_handle, tg_release_cb};
 use std::ffi::{c_int, c_void};
 use std::ptr::null_mut;
 use std::rc::Rc;
@@ -22,6 +22,10 @@ pub const TG_CONN_KEEP_ALIVE: u32 = 0x40;
 pub const TG_CONN_PULL: u32 = 0x80;
 /// Flag of tg_conn_open: the library works on a duplicate, and the descriptor stays the caller's.
 pub const TG_CONN_DUPLICATE: u32 = 0x100;
+
+/// Flag of `tg_conn_options`: descriptors that the peer of a Unix socket passes are taken. Goes with `on_descriptors`; batch
+/// loops ask for it by this flag.
+pub const TG_CONN_DESCRIPTORS: u32 = 0x200;
 
 /// Framing: whatever has arrived, as it arrives.
 pub const TG_FRAMING_NONE: u32 = 0;
@@ -64,6 +68,11 @@ pub type tg_conn_timeout_cb = Option<unsafe extern "C-unwind" fn(self_: tg_handl
 /// closes when the callback returns.
 pub type tg_conn_close_cb = Option<unsafe extern "C-unwind" fn(self_: tg_handle, user: *mut c_void, reason: c_int)>;
 
+/// The peer of a Unix socket has passed descriptors: `count` of them, with the bytes that `on_data` is called with next. From
+/// now on they are the program's to close.
+pub type tg_conn_descriptors_cb =
+    Option<unsafe extern "C-unwind" fn(self_: tg_handle, user: *mut c_void, descriptors: *const tg_fd, count: usize)>;
+
 /// How a connection behaves. Set up with `TG_CONN_OPTIONS_INIT`. All callbacks may be NULL. In the numbers 0 stands for the
 /// default, and in times -1 for ever.
 #[derive(Clone, Copy)]
@@ -87,6 +96,8 @@ pub struct tg_conn_options {
     pub on_timeout: tg_conn_timeout_cb,
     /// It is over. It does not come after tg_close and tg_conn_abort.
     pub on_close: tg_conn_close_cb,
+    /// The peer of a Unix socket has passed descriptors. NULL: the system closes them.
+    pub on_descriptors: tg_conn_descriptors_cb,
     /// Passed to the callbacks (a batch loop: the number in its records).
     pub user: *mut c_void,
     /// Gives `user` back; may be NULL.
@@ -119,7 +130,7 @@ pub struct tg_conn_options {
 // SAFETY: repr(C), `size` first; pointers and optional functions may have any bits, they are only carried.
 unsafe impl Sized_ for tg_conn_options {
     const MEMBERS: &'static [usize] = members!(tg_conn_options: on_open, on_data, on_readable, on_eof, on_drain, on_written,
-        on_timeout, on_close, user, release, flags, framing, max_frame, high_watermark, low_watermark, limit,
+        on_timeout, on_close, on_descriptors, user, release, flags, framing, max_frame, high_watermark, low_watermark, limit,
         connect_timeout_ns, read_timeout_ns, write_timeout_ns, idle_timeout_ns, linger_ns);
     const DEFAULT: Self = tg_conn_options {
         size: 0,
@@ -131,6 +142,7 @@ unsafe impl Sized_ for tg_conn_options {
         on_written: None,
         on_timeout: None,
         on_close: None,
+        on_descriptors: None,
         user: null_mut(),
         release: None,
         flags: 0,
@@ -162,6 +174,7 @@ pub(crate) struct ConnCallbacks {
     pub(crate) on_written: tg_conn_written_cb,
     pub(crate) on_timeout: tg_conn_timeout_cb,
     pub(crate) on_close: tg_conn_close_cb,
+    pub(crate) on_descriptors: tg_conn_descriptors_cb,
 }
 
 impl tg_conn_options {
@@ -175,11 +188,13 @@ impl tg_conn_options {
             on_written: self.on_written,
             on_timeout: self.on_timeout,
             on_close: self.on_close,
+            on_descriptors: self.on_descriptors,
         })
     }
 
-    pub(crate) fn user(&self) -> User {
-        User { callback: Callback::Conn(self.callbacks()), user: self.user, release: self.release }
+    pub(crate) fn user(&self, batch: bool) -> User {
+        let callback = if batch { Callback::None } else { Callback::Conn(self.callbacks()) };
+        User { callback, user: self.user, release: self.release }
     }
 
     pub(crate) fn referenced(&self) -> bool {
@@ -204,11 +219,15 @@ impl tg_conn_options {
             || self.on_written.is_some()
             || self.on_timeout.is_some()
             || self.on_close.is_some()
+            || self.on_descriptors.is_some()
             || self.release.is_some();
         match batch {
             true if some => Err(no_functions()),
             false if self.flags & TG_CONN_PULL != 0 && self.on_readable.is_none() => {
                 Err(Error::invalid("TG_CONN_PULL without on_readable"))
+            }
+            false if self.flags & TG_CONN_DESCRIPTORS != 0 && self.on_descriptors.is_none() => {
+                Err(Error::invalid("TG_CONN_DESCRIPTORS without on_descriptors"))
             }
             _ => Ok(()),
         }
@@ -219,13 +238,22 @@ impl tg_conn_options {
     /// # Errors
     /// [`Error::INVALID`] for what is unknown, out of range or contradicts itself.
     pub(crate) fn shape(&self, batch: bool) -> Result<Shape> {
-        let known = TG_UNREF | TG_CONN_READ_ON | TG_CONN_DELAY | TG_CONN_KEEP_ALIVE | TG_CONN_PULL | TG_CONN_DUPLICATE;
+        let known = TG_UNREF
+            | TG_CONN_READ_ON
+            | TG_CONN_DELAY
+            | TG_CONN_KEEP_ALIVE
+            | TG_CONN_PULL
+            | TG_CONN_DUPLICATE
+            | TG_CONN_DESCRIPTORS;
         check_flags(self.flags, known)?;
         self.check_functions(batch)?;
         let (framing, max_frame) = framing(self.framing, self.max_frame, batch)?;
         let pull = self.on_readable.is_some() || self.flags & TG_CONN_PULL != 0;
         if pull && (self.on_data.is_some() || framing != Framing::None) {
             return Err(Error::invalid("who reads by itself gets neither data nor frames"));
+        }
+        if pull && (self.on_descriptors.is_some() || self.flags & TG_CONN_DESCRIPTORS != 0) {
+            return Err(Error::invalid("who reads by itself gets no descriptors"));
         }
         let (low_mark, high_mark, limit) = watermarks(self.low_watermark, self.high_watermark, self.limit)?;
         Ok(Shape {
@@ -237,6 +265,7 @@ impl tg_conn_options {
             framing,
             max_frame,
             pull,
+            takes_descriptors: self.on_descriptors.is_some() || self.flags & TG_CONN_DESCRIPTORS != 0,
             tells_eof: batch || self.on_eof.is_some(),
             tells_timeout: batch || self.on_timeout.is_some(),
             listener: Id::NONE,

@@ -3,7 +3,7 @@
 use super::options::{framing, timeouts, watermarks};
 use crate::address::tg_address;
 use crate::convert::{Sized_, options, out, sized_out};
-use crate::registry::{Either, Loop, find_handle};
+use crate::registry::{Loop, find_handle};
 use crate::types::{tg_fd, tg_handle};
 use std::ffi::c_int;
 use tidegate_reactor::sys::{socket, tty};
@@ -73,7 +73,7 @@ pub unsafe extern "C" fn tg_conn_set_timeouts(conn: tg_handle, timeouts: *const 
             let (found, id) = find_handle(conn)?;
             let times =
                 self::timeouts(given.connect_ns, given.read_ns, given.write_ns, given.idle_ns, given.linger_ns)?;
-            on_loop!(found, event_loop => event_loop.conn_set_timeouts(id, times))
+            found.event_loop.conn_set_timeouts(id, times)
         })
     })
 }
@@ -89,9 +89,9 @@ pub unsafe extern "C" fn tg_conn_set_timeouts(conn: tg_handle, timeouts: *const 
 pub extern "C" fn tg_conn_set_framing(conn: tg_handle, framing: u32, max_frame: usize) -> c_int {
     guard!(tg_conn_set_framing(conn, framing, max_frame), {
         find_handle(conn).and_then(|(found, id)| {
-            let batch = matches!(found.either, Either::Batch(_));
+            let batch = found.is_batch();
             let (framing, most) = self::framing(framing, max_frame, batch)?;
-            on_loop!(found, event_loop => event_loop.conn_set_framing(id, framing, most))
+            found.event_loop.conn_set_framing(id, framing, most)
         })
     })
 }
@@ -106,7 +106,7 @@ pub extern "C" fn tg_conn_set_watermarks(conn: tg_handle, low: usize, high: usiz
     guard!(tg_conn_set_watermarks(conn, low, high, limit), {
         find_handle(conn).and_then(|(found, id)| {
             let (low, high, limit) = watermarks(low, high, limit)?;
-            on_loop!(found, event_loop => event_loop.conn_set_watermarks(id, low, high, limit))
+            found.event_loop.conn_set_watermarks(id, low, high, limit)
         })
     })
 }
@@ -126,7 +126,7 @@ pub unsafe extern "C" fn tg_conn_get_stats(conn: tg_handle, out: *mut tg_conn_st
         // SAFETY: the caller's promise.
         unsafe { sized_out(out) }.and_then(|out| {
             let (found, id) = find_handle(conn)?;
-            let stats = on_loop!(found, event_loop => event_loop.conn_stats(id))?;
+            let stats = found.event_loop.conn_stats(id)?;
             out.write(tg_conn_stats {
                 size: 0,
                 bytes_in: stats.bytes_in,
@@ -160,7 +160,7 @@ pub unsafe extern "C" fn tg_conn_get_fd(conn: tg_handle, out: *mut tg_fd) -> c_i
 }
 
 fn fd_of((found, id): (&'static Loop, Id)) -> Result<tg_fd> {
-    on_loop!(found, event_loop => event_loop.conn_fd(id))
+    found.event_loop.conn_fd(id)
 }
 
 /// The address of our end.
@@ -245,7 +245,7 @@ pub extern "C" fn tg_conn_set_raw(conn: tg_handle, raw: c_int) -> c_int {
                 1 => true,
                 _ => return Err(tidegate_reactor::Error::invalid("raw is neither 0 nor 1")),
             };
-            on_loop!(found, event_loop => event_loop.conn_set_raw(id, raw))
+            found.event_loop.conn_set_raw(id, raw)
         })
     })
 }

@@ -1,28 +1,13 @@
 //! Chapter: connections (writing).
 
 use crate::convert;
-use crate::registry::find_handle;
-use crate::types::{tg_fd, tg_handle};
+use crate::registry::{find_handle, find_handle_inline};
+use crate::types::{tg_buffer, tg_fd, tg_free_cb, tg_handle};
 use std::ffi::{c_int, c_void};
 use std::io::IoSlice;
 use std::sync::Arc;
 use tidegate_reactor::base::out_queue::Buffer;
 use tidegate_reactor::{Error, Result};
-
-/// A piece of memory to be written.
-#[derive(Clone, Copy)]
-#[repr(C)]
-pub struct tg_buffer {
-    /// Where it begins; may be NULL when there is nothing.
-    pub data: *const c_void,
-    /// How many bytes it has.
-    pub length: usize,
-}
-
-/// Gives back what tg_conn_write_owned has taken: called exactly once, on the loop's thread, at the end of a turn. `status`: 0
-/// when all of it was passed to the system; TG_ECANCELED when the connection was closed before; else why it was over.
-pub type tg_free_cb =
-    Option<unsafe extern "C-unwind" fn(data: *mut c_void, length: usize, argument: *mut c_void, status: c_int)>;
 
 /// Writes bytes: what the system takes goes out at once, the rest when it takes more. Everything is accepted or nothing is;
 /// what was accepted arrives in order, or `on_close` says that it may not have.
@@ -41,14 +26,19 @@ pub type tg_free_cb =
 pub unsafe extern "C" fn tg_conn_write(conn: tg_handle, data: *const c_void, length: usize) -> c_int {
     guard!(tg_conn_write(conn, data, length), {
         // SAFETY: the caller's promise.
-        unsafe { convert::bytes(data.cast(), length) }.and_then(|bytes| write(conn, &[IoSlice::new(bytes)]))
+        unsafe { convert::bytes(data.cast(), length) }.and_then(|bytes| write(conn, bytes))
     })
 }
 
-#[inline]
-fn write(conn: tg_handle, pieces: &[IoSlice<'_>]) -> Result<bool> {
+#[inline(always)]
+fn write(conn: tg_handle, bytes: &[u8]) -> Result<bool> {
+    let (found, id) = find_handle_inline(conn)?;
+    found.event_loop.conn_write_bytes(id, bytes)
+}
+
+fn write_pieces(conn: tg_handle, pieces: &[IoSlice<'_>]) -> Result<bool> {
     let (found, id) = find_handle(conn)?;
-    on_loop!(found, event_loop => event_loop.conn_write(id, pieces))
+    found.event_loop.conn_write(id, pieces)
 }
 
 /// The same with several pieces, at most 1,024, as if they were one.
@@ -65,7 +55,7 @@ fn write(conn: tg_handle, pieces: &[IoSlice<'_>]) -> Result<bool> {
 pub unsafe extern "C" fn tg_conn_writev(conn: tg_handle, buffers: *const tg_buffer, count: usize) -> c_int {
     guard!(tg_conn_writev(conn, buffers, count), {
         // SAFETY: the caller's promise.
-        unsafe { convert::pieces(buffers, count) }.and_then(|pieces| write(conn, &pieces))
+        unsafe { convert::pieces(buffers, count) }.and_then(|pieces| write_pieces(conn, &pieces))
     })
 }
 
@@ -91,7 +81,7 @@ pub unsafe extern "C" fn tg_conn_write_owned(
         unsafe { convert::bytes(data.cast_const().cast::<u8>(), length) }.and_then(|_| {
             let (found, id) = find_handle(conn)?;
             let buffer = Box::new(Lent { data, length, free, argument });
-            let written = on_loop!(found, event_loop => event_loop.conn_write_owned(id, buffer));
+            let written = found.event_loop.conn_write_owned(id, buffer);
             // Coming back, it is the caller's, and dropping it does nothing.
             written.map_err(|(error, _)| error)
         })
@@ -143,7 +133,43 @@ fn send_file(conn: tg_handle, file: tg_fd, offset: i64, length: i64) -> Result<(
     let rest = u64::try_from(size.saturating_sub(offset)).unwrap_or(0);
     let length = u64::try_from(length).unwrap_or(rest);
     let file = Arc::new(tidegate_reactor::sys::socket::duplicate(file)?);
-    on_loop!(found, event_loop => event_loop.conn_send_file(id, file, offset, length))
+    found.event_loop.conn_send_file(id, file, offset, length)
+}
+
+/// Passes descriptors to the peer of a Unix socket with the first of some bytes (at least one), behind what waits. The peer
+/// gets duplicates.
+///
+/// Thread: the loop's.
+/// Callable from callbacks: yes.
+/// Ownership: everything stays the caller's, who may close the descriptors at once: the library works on duplicates.
+/// Returns: 0, or 1 when more than the high watermark waits now.
+/// Errors: TG_EINVAL (a NULL; no descriptors or more than 253; no bytes; not a Unix socket), TG_EBADFD, TG_ENOBUFS, TG_ENOMEM,
+/// TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EPIPE, -EMFILE.
+///
+/// # Safety
+/// `descriptors` is NULL or has `count` elements; `data` is NULL or has `length` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tg_conn_write_descriptors(
+    conn: tg_handle, descriptors: *const tg_fd, count: usize, data: *const c_void, length: usize,
+) -> c_int {
+    guard!(tg_conn_write_descriptors(conn, descriptors, count, data, length), {
+        // SAFETY: the caller's promise.
+        let (numbers, bytes) =
+            unsafe { (convert::array(descriptors.cast_mut(), count), convert::bytes(data.cast(), length)) };
+        (|| pass(conn, numbers?, bytes?))()
+    })
+}
+
+fn pass(conn: tg_handle, numbers: &[tg_fd], bytes: &[u8]) -> Result<bool> {
+    let (found, id) = find_handle(conn)?;
+    // Before anything is duplicated: the wrong kind of handle costs nothing.
+    found.event_loop.conn_fd(id)?;
+    if numbers.len() > tidegate_reactor::sys::stream::MOST_DESCRIPTORS {
+        return Err(Error::invalid("more than 253 descriptors"));
+    }
+    let duplicates: Result<Vec<_>> =
+        numbers.iter().map(|fd| tidegate_reactor::sys::socket::duplicate(*fd).map(Arc::new)).collect();
+    found.event_loop.conn_pass(id, duplicates?, bytes)
 }
 
 /// Marks a place in what is written: `on_written` comes with the token when everything accepted until now was passed to the
@@ -155,6 +181,6 @@ fn send_file(conn: tg_handle, file: tg_fd, offset: i64, length: i64) -> Result<(
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_conn_mark(conn: tg_handle, token: u64) -> c_int {
     guard!(tg_conn_mark(conn, token), {
-        find_handle(conn).and_then(|(found, id)| on_loop!(found, event_loop => event_loop.conn_mark(id, token)))
+        find_handle(conn).and_then(|(found, id)| found.event_loop.conn_mark(id, token))
     })
 }

@@ -24,11 +24,11 @@ pub unsafe extern "C" fn tg_loop_get_handles(loop_: tg_loop, out: *mut tg_handle
         unsafe { array_out(out, capacity) }.and_then(|out| {
             let mut room = out.iter_mut();
             let found = find_loop(loop_)?;
-            on_loop!(found, event_loop => event_loop.for_each_handle(|id| {
+            found.event_loop.for_each_handle(|id| {
                 if let Some(slot) = room.next() {
                     slot.write(id.raw());
                 }
-            }))
+            })
         })
     })
 }
@@ -51,7 +51,7 @@ pub unsafe extern "C" fn tg_loop_dump(loop_: tg_loop, buffer: *mut c_char, capac
         // SAFETY: the caller's promise.
         unsafe { array_out(buffer.cast::<u8>(), capacity) }.and_then(|out| {
             let mut text = Counted { room: out, length: 0 };
-            on_loop!(find_loop(loop_)?, event_loop => event_loop.dump(&mut text))?;
+            find_loop(loop_)?.event_loop.dump(&mut text)?;
             Ok(text.end())
         })
     })

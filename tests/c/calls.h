@@ -16,9 +16,11 @@ enum call_trait {
 
 typedef struct scene {
     tg_loop loop, batch;
-    tg_handle io, timer, signal, async, hook;
+    tg_handle io, timer, signal, async, hook, file, process, udp;
     tg_poller poller;
-    int ends[2];
+    int ends[2], fds;
+    tg_address name; /* of the udp handle, which is connected to itself */
+    char room[16]; /* lent to operations on files */
     counter user; /* of everything that is opened in it */
 } scene;
 
@@ -28,9 +30,51 @@ typedef struct call {
     int (*make)(scene *);
 } call;
 
+static void on_exit_ignored(tg_handle self, void *user, int status, int exit_code, int signum)
+{
+    (void)self, (void)user, (void)status, (void)exit_code, (void)signum;
+}
+
+static inline void on_change_ignored(tg_handle self, void *user, int status, const tg_change *change)
+{
+    (void)self, (void)user, (void)status, (void)change;
+}
+
+/* cat, until its input is closed. */
+static inline tg_handle open_cat(tg_loop loop)
+{
+    const tg_stdio stdio = { TG_STDIO_PIPE_IN, -1 };
+    tg_process_options options = TG_PROCESS_OPTIONS_INIT;
+    tg_handle process = 0;
+    options.callback = on_exit_ignored;
+    options.file = "cat";
+    options.stdio = &stdio;
+    options.stdio_count = 1;
+    options.flags = TG_UNREF | TG_PROCESS_KILL_ON_CLOSE;
+    MUST(tg_process_open(loop, &options, &process) == 0);
+    return process;
+}
+
+static inline void scene_on_datagrams(tg_handle self, void *user, const tg_datagram *all, size_t count)
+{
+    (void)self, (void)user, (void)all, (void)count;
+}
+
+static inline tg_handle scene_udp(tg_loop loop, tg_address *name)
+{
+    tg_udp_options options = TG_UDP_OPTIONS_INIT;
+    tg_handle udp = 0;
+    options.callback = scene_on_datagrams;
+    MUST(tg_address_parse("127.0.0.1", 0, name) == 0);
+    MUST(tg_udp_open(loop, name, &options, &udp) == 0);
+    MUST(tg_udp_get_local(udp, name) == 0 && tg_udp_connect(udp, name) == 0);
+    return udp;
+}
+
 static inline void scene_open(scene *it)
 {
     memset(it, 0, sizeof *it);
+    it->fds = harness_open_fds();
     it->loop = new_loop();
     it->batch = new_batch_loop(8, 8);
     make_pair(it->ends);
@@ -39,6 +83,9 @@ static inline void scene_open(scene *it)
     it->signal = open_signal(it->loop, SIGUSR2, on_signal, &it->user);
     it->async = open_async(it->loop, on_plain, &it->user);
     it->hook = open_hook(it->loop, TG_KIND_CHECK, on_plain, &it->user);
+    MUST(tg_file_adopt(it->loop, open("/dev/null", O_RDWR | O_CLOEXEC), NULL, &it->file) == 0);
+    it->process = open_cat(it->loop);
+    it->udp = scene_udp(it->loop, &it->name);
     MUST(tg_poller_new(NULL, &it->poller) == 0);
     MUST(tg_poller_add(it->poller, it->ends[0], TG_READ, TG_LEVEL, 1) == 0);
 }
@@ -49,6 +96,8 @@ static inline void scene_close(scene *it)
     if (it->batch != 0) CHECK(tg_loop_free(it->batch) >= 0);
     if (it->poller != 0) CHECK(tg_poller_free(it->poller) >= 0);
     close_both(it->ends);
+    /* Its program is dead, and a thread of the library's reaps it. */
+    while (harness_open_fds() > it->fds) sched_yield();
 }
 
 #define CALL(name, ...) \
@@ -80,6 +129,15 @@ OPEN_CALL(tg_check_open, tg_hook_options, TG_HOOK_OPTIONS_INIT, on_plain,
           (it->loop, &options, &out))
 OPEN_CALL(tg_idle_open, tg_hook_options, TG_HOOK_OPTIONS_INIT, on_plain,
           (it->loop, &options, &out))
+
+static const tg_address loopback = { TG_IPV4, 80, 0, 0, { 127, 0, 0, 1 }, { 0 } };
+
+OPEN_CALL(tg_work_open, tg_work_options, TG_WORK_OPTIONS_INIT, on_work,
+          (it->loop, work_hits, &options, &out))
+OPEN_CALL(tg_resolve_open, tg_resolve_options, TG_RESOLVE_OPTIONS_INIT, on_resolved,
+          (it->loop, "127.0.0.1", "80", &options, &out))
+OPEN_CALL(tg_resolve_name_open, tg_resolve_name_options, TG_RESOLVE_NAME_OPTIONS_INIT, on_named,
+          (it->loop, &loopback, &options, &out))
 
 CALL(tg_loop_new, tg_loop out = 7; int code = tg_loop_new(NULL, &out); if (code < 0) CHECK_EQ(out, 7);
      else CHECK_CODE(tg_loop_free(out), 0); return code;)
@@ -141,6 +199,38 @@ CALL(tg_poller_wake, return tg_poller_wake(it->poller);)
 CALL(tg_poller_get_fd, tg_fd out; return tg_poller_get_fd(it->poller, &out);)
 CALL(tg_poller_get_waits, uint64_t out; return tg_poller_get_waits(it->poller, &out);)
 CALL(tg_poll_once, tg_poll_item item = { -1, 0, 0 }; return tg_poll_once(&item, 1, 0, 0);)
+OPEN_CALL(tg_udp_open, tg_udp_options, TG_UDP_OPTIONS_INIT, scene_on_datagrams,
+          (it->loop, NULL, &options, &out))
+CALL(tg_udp_adopt, tg_udp_options options = TG_UDP_OPTIONS_INIT; tg_handle out = 7;
+     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), code;
+     options.callback = scene_on_datagrams;
+     code = tg_udp_adopt(it->loop, fd, &options, &out);
+     if (code < 0) { CHECK_EQ(out, 7); CHECK_EQ(close(fd), 0); } return code;)
+CALL(tg_udp_send, return tg_udp_send(it->udp, &it->name, "x", 1);)
+CALL(tg_udp_send_many, tg_outgoing one = { &it->name, "x", 1 }; return tg_udp_send_many(it->udp, &one, 1);)
+CALL(tg_udp_send_segments, return tg_udp_send_segments(it->udp, &it->name, "xy", 2, 1);)
+CALL(tg_udp_connect, return tg_udp_connect(it->udp, &it->name);)
+CALL(tg_udp_disconnect, return tg_udp_disconnect(it->udp);)
+CALL(tg_udp_get_local, tg_address out; return tg_udp_get_local(it->udp, &out);)
+CALL(tg_udp_get_peer, tg_address out; return tg_udp_get_peer(it->udp, &out);)
+CALL(tg_udp_get_fd, tg_fd out; return tg_udp_get_fd(it->udp, &out);)
+CALL(tg_udp_get_stats, tg_udp_stats out = TG_UDP_STATS_INIT; return tg_udp_get_stats(it->udp, &out);)
+CALL(tg_udp_get_buffers, uint32_t a, b; return tg_udp_get_buffers(it->udp, &a, &b);)
+CALL(tg_udp_set_buffers, return tg_udp_set_buffers(it->udp, 10000, 10000);)
+CALL(tg_udp_set_broadcast, return tg_udp_set_broadcast(it->udp, 1);)
+CALL(tg_udp_set_ttl, return tg_udp_set_ttl(it->udp, 5);)
+CALL(tg_udp_set_multicast_ttl, return tg_udp_set_multicast_ttl(it->udp, 5);)
+CALL(tg_udp_set_multicast_loop, return tg_udp_set_multicast_loop(it->udp, 1);)
+CALL(tg_udp_set_multicast_interface, return tg_udp_set_multicast_interface(it->udp, 0, NULL);)
+CALL(tg_udp_join, tg_address group, lo; MUST(tg_address_parse("239.1.1.1", 0, &group) == 0);
+     MUST(tg_address_parse("127.0.0.1", 0, &lo) == 0);
+     return tg_udp_join(it->udp, &group, 0, &lo, NULL);)
+/* It is no member, which is the answer of a call that has got through. */
+CALL(tg_udp_leave, tg_address group, lo; int code; MUST(tg_address_parse("239.1.1.1", 0, &group) == 0);
+     MUST(tg_address_parse("127.0.0.1", 0, &lo) == 0);
+     code = tg_udp_leave(it->udp, &group, 0, &lo, NULL); return code == -EADDRNOTAVAIL ? 0 : code;)
+CALL(tg_udp_pause, return tg_udp_pause(it->udp);)
+CALL(tg_udp_resume, return tg_udp_resume(it->udp);)
 CALL(tg_get_process_stats, tg_process_stats out = { sizeof out, 0, 0, 0 };
      return tg_get_process_stats(&out);)
 CALL(tg_err_name, return tg_err_name(TG_EINVAL) != NULL;)
@@ -150,6 +240,68 @@ CALL(tg_version, return tg_version() != NULL;)
 CALL(tg_version_number, return tg_version_number() != 1;)
 CALL(tg_backend_name, return tg_backend_name() != NULL;)
 CALL(tg_now_ns, return tg_now_ns() >= 0;)
+CALL(tg_handle_cancel, return tg_handle_cancel(it->io);)
+CALL(tg_address_parse, tg_address out; return tg_address_parse("127.0.0.1", 1, &out);)
+CALL(tg_address_unix, tg_address out; return tg_address_unix("name", 4, &out);)
+CALL(tg_address_format, char text[128]; return tg_address_format(&loopback, text, sizeof text);)
+CALL(tg_address_from_sockaddr, struct sockaddr_in of = { .sin_family = AF_INET }; tg_address out;
+     return tg_address_from_sockaddr(&of, sizeof of, &out);)
+CALL(tg_address_to_sockaddr, struct sockaddr_storage out;
+     return tg_address_to_sockaddr(&loopback, &out, sizeof out);)
+
+static inline void no_file_result(tg_handle self, void *user, const tg_file_result *result)
+{
+    (void)self;
+    (void)user;
+    (void)result;
+}
+
+#define FILE_CALL(name, arguments) \
+    OPEN_CALL(name, tg_file_options, TG_FILE_OPTIONS_INIT, no_file_result, arguments)
+
+FILE_CALL(tg_file_open, (it->loop, "/dev/null", TG_FILE_READ, 0, &options, &out))
+FILE_CALL(tg_file_read, (it->file, 0, 1, &options, &out))
+FILE_CALL(tg_file_read_into, (it->file, 0, it->room, sizeof it->room, NULL, &options, &out))
+FILE_CALL(tg_file_write, (it->file, 0, "x", 1, &options, &out))
+FILE_CALL(tg_file_write_owned, (it->file, 0, it->room, sizeof it->room, NULL, &options, &out))
+FILE_CALL(tg_file_writev, (it->file, 0, NULL, 0, &options, &out))
+FILE_CALL(tg_file_sync, (it->file, 0, &options, &out))
+FILE_CALL(tg_file_stat, (it->file, &options, &out))
+FILE_CALL(tg_file_truncate, (it->file, 0, &options, &out))
+FILE_CALL(tg_file_copy, (it->file, it->file, 0, 0, 0, &options, &out))
+FILE_CALL(tg_path_stat, (it->loop, "/nowhere/a", 0, &options, &out))
+FILE_CALL(tg_path_rename, (it->loop, "/nowhere/a", "/nowhere/b", &options, &out))
+FILE_CALL(tg_path_unlink, (it->loop, "/nowhere/a", &options, &out))
+FILE_CALL(tg_path_mkdir, (it->loop, "/nowhere/a", 0700, &options, &out))
+FILE_CALL(tg_path_rmdir, (it->loop, "/nowhere/a", &options, &out))
+FILE_CALL(tg_path_list, (it->loop, "/nowhere/a", &options, &out))
+FILE_CALL(tg_path_copy, (it->loop, "/nowhere/a", "/nowhere/b", 0, &options, &out))
+CALL(tg_file_adopt, tg_handle out = 7; int fd = dup(it->ends[0]);
+     int code = tg_file_adopt(it->loop, fd, NULL, &out);
+     if (code < 0) { CHECK_EQ(out, 7); close(fd); } return code;)
+CALL(tg_file_get_fd, tg_fd out; return tg_file_get_fd(it->file, &out);)
+/* A program that needs no wish to end, and a file system that is always there. */
+static inline int call_process(scene *it, tg_loop loop)
+{
+    tg_process_options options = TG_PROCESS_OPTIONS_INIT;
+    tg_handle out = 7;
+    int code;
+    options.callback = on_exit_ignored;
+    options.user = &it->user;
+    options.file = "true";
+    code = tg_process_open(loop, &options, &out);
+    if (code < 0) CHECK_EQ(out, 7);
+    return code;
+}
+CALL(tg_process_open, return call_process(it, it->loop);)
+OPEN_CALL(tg_process_watch, tg_process_watch_options, TG_PROCESS_WATCH_OPTIONS_INIT, on_exit_ignored,
+          (it->loop, getpid(), &options, &out))
+OPEN_CALL(tg_watch_open, tg_watch_options, TG_WATCH_OPTIONS_INIT, on_change_ignored,
+          (it->loop, "/", &options, &out))
+CALL(tg_process_kill, return tg_process_kill(it->process, 0);)
+CALL(tg_process_get_pid, int out; return tg_process_get_pid(it->process, &out);)
+CALL(tg_process_take_stdio, tg_fd out; int code = tg_process_take_stdio(it->process, 0, &out);
+     if (code == 0) close(out); return code;)
 
 #define ROW(name, traits) { #name, traits, call_##name }
 
@@ -184,6 +336,28 @@ static const call calls[] = {
     ROW(tg_timer_open, ON_LOOP), ROW(tg_timer_restart, ON_LOOP), ROW(tg_timer_start, ON_LOOP),
     ROW(tg_timer_start_at, ON_LOOP), ROW(tg_timer_stop, ON_LOOP),
     ROW(tg_version, ANY_THREAD | NO_CODE), ROW(tg_version_number, ANY_THREAD | NO_CODE),
+    ROW(tg_file_adopt, ON_LOOP), ROW(tg_file_copy, ON_LOOP), ROW(tg_file_get_fd, ON_LOOP),
+    ROW(tg_file_open, ON_LOOP), ROW(tg_file_read, ON_LOOP), ROW(tg_file_read_into, ON_LOOP),
+    ROW(tg_file_stat, ON_LOOP), ROW(tg_file_sync, ON_LOOP), ROW(tg_file_truncate, ON_LOOP),
+    ROW(tg_file_write, ON_LOOP), ROW(tg_file_write_owned, ON_LOOP), ROW(tg_file_writev, ON_LOOP),
+    ROW(tg_path_copy, ON_LOOP), ROW(tg_path_list, ON_LOOP), ROW(tg_path_mkdir, ON_LOOP),
+    ROW(tg_path_rename, ON_LOOP), ROW(tg_path_rmdir, ON_LOOP), ROW(tg_path_stat, ON_LOOP),
+    ROW(tg_path_unlink, ON_LOOP),
+    ROW(tg_process_get_pid, ON_LOOP), ROW(tg_process_kill, ON_LOOP), ROW(tg_process_open, ON_LOOP),
+    ROW(tg_process_take_stdio, ON_LOOP), ROW(tg_process_watch, ON_LOOP), ROW(tg_watch_open, ON_LOOP),
+    ROW(tg_address_format, ANY_THREAD), ROW(tg_address_from_sockaddr, ANY_THREAD),
+    ROW(tg_address_parse, ANY_THREAD), ROW(tg_address_to_sockaddr, ANY_THREAD),
+    ROW(tg_address_unix, ANY_THREAD), ROW(tg_handle_cancel, ON_LOOP), ROW(tg_work_open, ON_LOOP),
+    ROW(tg_resolve_name_open, ON_LOOP), ROW(tg_resolve_open, ON_LOOP),
+    ROW(tg_udp_adopt, ON_LOOP), ROW(tg_udp_connect, ON_LOOP), ROW(tg_udp_disconnect, ON_LOOP),
+    ROW(tg_udp_get_buffers, ON_LOOP), ROW(tg_udp_get_fd, ON_LOOP), ROW(tg_udp_get_local, ON_LOOP),
+    ROW(tg_udp_get_peer, ON_LOOP), ROW(tg_udp_get_stats, ON_LOOP), ROW(tg_udp_join, ON_LOOP),
+    ROW(tg_udp_leave, ON_LOOP), ROW(tg_udp_open, ON_LOOP), ROW(tg_udp_pause, ON_LOOP),
+    ROW(tg_udp_resume, ON_LOOP), ROW(tg_udp_send, ON_LOOP), ROW(tg_udp_send_many, ON_LOOP),
+    ROW(tg_udp_send_segments, ON_LOOP), ROW(tg_udp_set_broadcast, ON_LOOP),
+    ROW(tg_udp_set_buffers, ON_LOOP), ROW(tg_udp_set_multicast_interface, ON_LOOP),
+    ROW(tg_udp_set_multicast_loop, ON_LOOP), ROW(tg_udp_set_multicast_ttl, ON_LOOP),
+    ROW(tg_udp_set_ttl, ON_LOOP),
 };
 #define CALLS (sizeof calls / sizeof calls[0])
 

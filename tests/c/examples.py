@@ -11,6 +11,7 @@ import signal
 import socket
 import struct
 import subprocess
+import tempfile
 import threading
 import time
 from typing import Callable, List, Tuple
@@ -27,8 +28,15 @@ class Failure(Exception):
 
 def check(program: pathlib.Path, wrapper: List[str], env: dict) -> Tuple[int, int, str]:
     """Passed, failed, and what to print."""
-    if "echo" in program.name:
-        steps: List[Callable[[], None]] = [
+    steps: List[Callable[[], None]]
+    if "udp_echo" in program.name:
+        import udp_clients
+        steps = [
+            lambda: udp_clients.serve_many(program, wrapper, env, signal.SIGTERM),
+            lambda: udp_clients.serve_netcat(program, wrapper, env),
+        ]
+    elif "echo" in program.name:
+        steps = [
             lambda: serve_many(program, wrapper, env, signal.SIGTERM),
             lambda: end_with_clients(program, wrapper, env, signal.SIGINT),
         ]
@@ -36,6 +44,7 @@ def check(program: pathlib.Path, wrapper: List[str], env: dict) -> Tuple[int, in
             steps.append(lambda: run_out_of_descriptors(program, env))
     else:
         steps = [lambda: run_to_end(program, wrapper, env)]
+    steps += [lambda step=step: step(program, wrapper, env) for step in MORE.get(program.name, [])]
     passed, notes = 0, []
     for step in steps:
         try:
@@ -234,3 +243,94 @@ def run_out_of_descriptors(program: pathlib.Path, env: dict) -> None:
         server.end(signal.SIGTERM)
         for client in clients:
             client.close()
+
+
+class Watched:
+    """An example whose output is read while it runs, and which a signal ends."""
+
+    def __init__(self, command: List[str], env: dict) -> None:
+        self.process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.output = b""
+
+    def until(self, text: bytes) -> bytes:
+        """Reads until that has been said; what came before."""
+        assert self.process.stdout is not None
+        deadline = time.monotonic() + LIMIT
+        while text not in self.output:
+            ready, _, _ = select.select([self.process.stdout], [], [], max(0, deadline - time.monotonic()))
+            piece = os.read(self.process.stdout.fileno(), 65536) if ready else b""
+            if not piece:
+                self.process.kill()
+                self.process.wait()
+                raise Failure(f"it did not say {text!r}, but {self.output!r}")
+            self.output += piece
+        before, _, self.output = self.output.partition(text)
+        return before
+
+    def end(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        rest, _ = self.process.communicate(timeout=LIMIT)
+        self.output += rest
+        if self.process.returncode != 0:
+            raise Failure(f"exit {self.process.returncode}: {self.output!r}")
+
+
+def supervise(program: pathlib.Path, wrapper: List[str], env: dict) -> None:
+    """It restarts what is killed, and ends with its child."""
+    watched = Watched([*wrapper, str(program), "sh", "-c", "exec sleep 600"], env)
+    pids = []
+    for _ in range(3):
+        watched.until(b"started sh as ")
+        pids.append(int(watched.until(b"\n")))
+        if len(pids) < 3:
+            os.kill(pids[-1], signal.SIGKILL)
+            watched.until(b"signal 9")
+    watched.end()
+    if b"ended by signal 15" not in watched.output or len(set(pids)) != 3:
+        raise Failure(f"{pids}: {watched.output!r}")
+    try:
+        os.kill(pids[-1], 0)
+    except ProcessLookupError:
+        return
+    raise Failure("its child is still there")
+
+
+def restart_a_few_times(program: pathlib.Path, wrapper: List[str], env: dict) -> None:
+    done = subprocess.run([*wrapper, str(program), "-n", "4", "sh", "-c", "exit 7"], env=env, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, timeout=LIMIT, check=False)
+    if done.returncode != 0 or done.stdout.count(b"it has returned 7") != 5:
+        raise Failure(f"exit {done.returncode}: {done.stdout!r}")
+
+
+def follow_a_file(program: pathlib.Path, wrapper: List[str], env: dict) -> None:
+    """A file that comes up, grows, is cut short, rotated, replaced, and removed."""
+    with tempfile.TemporaryDirectory() as place:
+        log = pathlib.Path(place, "log")
+        pathlib.Path(place, "log.0").write_text("first\n")
+        watched = Watched([*wrapper, str(program), str(log)], env)
+        pathlib.Path(place, "log.0").rename(log)
+        watched.until(b"first\n")
+        with log.open("a") as file:
+            for number in range(100):
+                file.write(f"line {number}\n")
+                file.flush()
+        watched.until(b"line 99\n")
+        log.write_text("short\n")
+        watched.until(b"short\n")
+        with log.open("a") as file:
+            log.rename(f"{log}.1")
+            file.write("into the old one\n")
+        log.write_text("rotated\n")
+        watched.until(b"into the old one\n")
+        watched.until(b"rotated\n")
+        pathlib.Path(place, "new").write_text("replaced\n")
+        pathlib.Path(place, "new").replace(log)
+        watched.until(b"replaced\n")
+        log.unlink()
+        log.write_text("made anew\n")
+        watched.until(b"made anew\n")
+        watched.end()
+
+
+#: What is done with an example besides running it to its end.
+MORE = {"14_supervisor": [supervise, restart_a_few_times], "15_tail": [follow_a_file]}

@@ -89,6 +89,7 @@ static void every_handle_call_is_forked(fork_scene *it)
     CHECK_CODE(tg_handle_get_info(it->io, &info), TG_EFORKED);
     CHECK_CODE(tg_handle_ref(it->io), TG_EFORKED);
     CHECK_CODE(tg_handle_unref(it->io), TG_EFORKED);
+    CHECK_CODE(tg_handle_cancel(it->io), TG_EFORKED);
     CHECK_CODE(tg_io_set_interest(it->io, 0), TG_EFORKED);
     CHECK_CODE(tg_io_get_interest(it->io, &word), TG_EFORKED);
     CHECK_CODE(tg_io_get_fd(it->io, &fd), TG_EFORKED);

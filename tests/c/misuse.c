@@ -4,6 +4,11 @@
 #include "misuse.h"
 #include "misuse_open.h"
 #include "misuse_poller.h"
+#include "misuse_files.h"
+#include "misuse_process.h"
+#include "misuse_work.h"
+#include "misuse_resolve.h"
+#include "misuse_udp.h"
 #include "symbols.h"
 
 OF_ID(loop_free, return tg_loop_free(id);)
@@ -182,6 +187,14 @@ static void sweep_loop_new(void)
     options.batch_submissions = UINT32_MAX;
     REFUSED(TG_EINVAL, tg_loop_new(&options, &out));
     options.batch_submissions = 0;
+    options.work_threads = 1025;
+    REFUSED(TG_EINVAL, tg_loop_new(&options, &out));
+    options.work_threads = 0;
+    options.batch_data = 131071;
+    REFUSED(TG_EINVAL, tg_loop_new(&options, &out));
+    options.batch_data = 1073741825;
+    REFUSED(TG_EINVAL, tg_loop_new(&options, &out));
+    options.batch_data = 0;
     options.size = SIZE_MAX;
     REFUSED(TG_EINVAL, tg_loop_new(&options, &out));
     UNTOUCHED(out, 7);
@@ -282,6 +295,11 @@ static const row rows[] = {
     ROW(prepare_open), ROW(signal_open), TOTAL(strerror), ROW(timer_get_remaining_ns),
     ROW(timer_open), ROW(timer_restart), ROW(timer_start), ROW(timer_start_at), ROW(timer_stop),
     TOTAL(version), TOTAL(version_number),
+    FILE_ROWS
+    PROCESS_ROWS,
+    ROW(address_format), ROW(address_from_sockaddr), ROW(address_parse), ROW(address_to_sockaddr),
+    ROW(address_unix), ROW(handle_cancel), ROW(work_open), ROW(resolve_name_open), ROW(resolve_open),
+    UDP_ROWS
 };
 #define ROWS (sizeof rows / sizeof rows[0])
 

@@ -191,7 +191,8 @@ static inline void sweep_handle_of(int line, const char *what, int (*call)(uint6
     };
     sweep_handle(line, what, call);
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
-        bool hook = all[i].kind >= TG_KIND_PREPARE && kind >= TG_KIND_PREPARE;
+        bool hook = all[i].kind >= TG_KIND_PREPARE && kind >= TG_KIND_PREPARE
+                    && kind <= TG_KIND_IDLE;
         if (all[i].kind != kind && !hook) sweep_kind(line, what, call, &all[i].id, 1);
     }
 }

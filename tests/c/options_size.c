@@ -14,10 +14,19 @@ typedef union grown {
     tg_signal_options signal;
     tg_async_options async;
     tg_hook_options hook;
+    tg_file_options file;
     tg_poller_options poller;
+    tg_process_options process;
+    tg_process_watch_options process_watch;
+    tg_watch_options watch;
+    tg_work_options work;
+    tg_resolve_options resolve;
+    tg_resolve_name_options resolve_name;
     tg_loop_stats loop_stats;
     tg_handle_info info;
     tg_process_stats process_stats;
+    tg_udp_options udp;
+    tg_udp_stats udp_stats;
 } grown;
 
 static tg_loop loop;
@@ -84,6 +93,66 @@ static int use_async(grown *it)
     return close_handle(code, out);
 }
 
+static void on_file(tg_handle self, void *user, const tg_file_result *result)
+{
+    (void)self;
+    (void)user;
+    (void)result;
+}
+
+static int use_file(grown *it)
+{
+    tg_handle out = 7;
+    int code;
+    it->file.callback = on_file;
+    code = tg_path_stat(loop, "/", 0, &it->file, &out);
+    return close_handle(code, out);
+}
+
+static int use_work(grown *it)
+{
+    tg_handle out = 7;
+    int code;
+    it->work.callback = on_work;
+    code = tg_work_open(loop, work_hits, &it->work, &out);
+    return close_handle(code, out);
+}
+
+static int use_resolve(grown *it)
+{
+    tg_handle out = 7;
+    int code;
+    it->resolve.callback = on_resolved;
+    code = tg_resolve_open(loop, NULL, NULL, &it->resolve, &out);
+    return close_handle(code, out);
+}
+
+static int use_resolve_name(grown *it)
+{
+    tg_address of;
+    tg_handle out = 7;
+    int code;
+    MUST(tg_address_parse("::1", 80, &of) == 0);
+    it->resolve_name.callback = on_named;
+    it->resolve_name.flags = TG_RESOLVE_NUMERIC;
+    code = tg_resolve_name_open(loop, &of, &it->resolve_name, &out);
+    return close_handle(code, out);
+}
+
+static void on_datagrams(tg_handle self, void *user, const tg_datagram *all, size_t count)
+{
+    (void)self, (void)user, (void)all, (void)count;
+}
+
+static int use_udp(grown *it)
+{
+    tg_handle out = 7;
+    int code;
+    it->udp.callback = on_datagrams;
+    code = tg_udp_open(loop, NULL, &it->udp, &out);
+    return close_handle(code, out);
+}
+
 #define USE_HOOK(noun)                                             \
     static int use_##noun(grown *it)                               \
     {                                                              \
@@ -97,11 +166,54 @@ USE_HOOK(prepare)
 USE_HOOK(check)
 USE_HOOK(idle)
 
+static void never_ends(tg_handle self, void *user, int status, int exit_code, int signum)
+{
+    (void)self, (void)user, (void)status, (void)exit_code, (void)signum;
+}
+
+static void never_changes(tg_handle self, void *user, int status, const tg_change *change)
+{
+    (void)self, (void)user, (void)status, (void)change;
+}
+
+/* Starting a program for every size would take long: one that is not there shows as well that the options were taken. */
+static int use_process(grown *it)
+{
+    tg_handle out = 7;
+    int code;
+    it->process.callback = never_ends;
+    it->process.file = "/does/not/exist";
+    code = tg_process_open(loop, &it->process, &out);
+    CHECK_EQ(out, 7);
+    return code == -ENOENT ? 0 : code;
+}
+
+static int use_process_watch(grown *it)
+{
+    tg_handle out = 7;
+    int code;
+    it->process_watch.callback = never_ends;
+    code = tg_process_watch(loop, getpid(), &it->process_watch, &out);
+    return close_handle(code, out);
+}
+
+static int use_watch(grown *it)
+{
+    tg_handle out = 7;
+    int code;
+    it->watch.callback = never_changes;
+    code = tg_watch_open(loop, "/", &it->watch, &out);
+    return close_handle(code, out);
+}
+
 /* Where members end, and so where an older structure can have ended; 0 ends the list. */
-static const size_t ends_loop[] = { 8, 12, 16, 20, 24, 0 };
+static const size_t ends_loop[] = { 8, 12, 16, 20, 24, 28, 32, 0 };
 static const size_t ends_poller[] = { 8, 12, 16, 0 };
 static const size_t ends_io[] = { 8, 16, 24, 32, 36, 40, 48, 0 };
+static const size_t ends_process[] = { 8, 16, 24, 32, 40, 48, 56, 64, 72, 76, 80, 84, 88, 0 };
 static const size_t ends_others[] = { 8, 16, 24, 32, 36, 40, 0 };
+
+static const size_t ends_udp[] = { 8, 16, 24, 32, 40, 48, 52, 56, 60, 64, 72, 0 };
 
 typedef struct options_case {
     const char *name;
@@ -122,6 +234,17 @@ static const options_case cases[] = {
     { "tg_hook_options", ends_others, sizeof(tg_hook_options), offsetof(tg_hook_options, user), use_prepare },
     { "tg_hook_options", ends_others, sizeof(tg_hook_options), offsetof(tg_hook_options, user), use_check },
     { "tg_hook_options", ends_others, sizeof(tg_hook_options), offsetof(tg_hook_options, user), use_idle },
+    { "tg_file_options", ends_others, sizeof(tg_file_options), offsetof(tg_file_options, user), use_file },
+    { "tg_process_options", ends_process, sizeof(tg_process_options), offsetof(tg_process_options, argv), use_process },
+    { "tg_process_watch_options", ends_others, sizeof(tg_process_watch_options),
+      offsetof(tg_process_watch_options, user), use_process_watch },
+    { "tg_watch_options", ends_others, sizeof(tg_watch_options), offsetof(tg_watch_options, user), use_watch },
+    { "tg_work_options", ends_others, sizeof(tg_work_options), offsetof(tg_work_options, user), use_work },
+    { "tg_resolve_options", ends_others, sizeof(tg_resolve_options), offsetof(tg_resolve_options, user),
+      use_resolve },
+    { "tg_resolve_name_options", ends_others, sizeof(tg_resolve_name_options),
+      offsetof(tg_resolve_name_options, reserved), use_resolve_name },
+    { "tg_udp_options", ends_udp, sizeof(tg_udp_options), offsetof(tg_udp_options, on_error), use_udp },
 };
 
 /* Everything before the size is zero, except that a poller's descriptor to adopt is "none". */
@@ -177,8 +300,10 @@ static void options_of_every_size(void)
 static int fill_loop_stats(grown *it) { return tg_loop_get_stats(loop, &it->loop_stats); }
 static int fill_process_stats(grown *it) { return tg_get_process_stats(&it->process_stats); }
 
-static tg_handle described;
+static tg_handle described, described_udp;
 static int fill_info(grown *it) { return tg_handle_get_info(described, &it->info); }
+
+static int fill_udp_stats(grown *it) { return tg_udp_get_stats(described_udp, &it->udp_stats); }
 
 static void check_filled(size_t right, int (*fill)(grown *))
 {
@@ -204,12 +329,16 @@ static void check_filled(size_t right, int (*fill)(grown *))
 static void results_of_every_size(void)
 {
     counter user = { .calls = 0 };
+    tg_udp_options udp = TG_UDP_OPTIONS_INIT;
     loop = new_loop();
+    udp.callback = on_datagrams;
     described = open_timer(loop, SECOND, 0, on_timer, &user);
+    CHECK_CODE(tg_udp_open(loop, NULL, &udp, &described_udp), 0);
+    check_filled(sizeof(tg_udp_stats), fill_udp_stats);
     check_filled(sizeof(tg_loop_stats), fill_loop_stats);
     check_filled(sizeof(tg_process_stats), fill_process_stats);
     check_filled(sizeof(tg_handle_info), fill_info);
-    free_loop(loop, 1);
+    free_loop(loop, 2);
 }
 
 int main(void)

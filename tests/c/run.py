@@ -42,7 +42,7 @@ HELGRIND = ["valgrind", "-q", "--fair-sched=try", "--tool=helgrind", "--error-ex
 #: Programs that take the path of the list of exported symbols.
 TAKES_SYMBOLS = {"misuse", "wrong_thread", "panic"}
 #: Programs whose threads call the library at the same time.
-THREADED = {"threads", "wrong_thread", "poller", "loop_hazards"}
+THREADED = {"threads", "wrong_thread", "poller", "loop_hazards", "work", "resolve_hazards"}
 #: A hung program is ended by its own watchdog; this is for when even that fails.
 LIMIT_SECONDS = 600
 
@@ -105,7 +105,7 @@ class Builder:
         if library.suffix == ".a":
             return [str(library), *STATIC_LIBS]
         where = libraries.under_its_soname(library, self.out)
-        return [str(library), f"-Wl,-rpath,{where}", "-pthread"]
+        return [str(library), f"-Wl,-rpath,{where}", "-pthread", "-ldl"]
 
     def flags(self) -> List[str]:
         return [*SANITIZE, "-O1", "-g"] if self.options.asan else ["-O1", "-g"]
@@ -137,7 +137,7 @@ def environment(options: argparse.Namespace) -> dict:
     if options.valgrind:
         env["TIDEGATE_TEST_SLOW"] = "1"
     env["RUST_BACKTRACE"] = "0"  # panic.c makes panics by the dozen
-    env["ASAN_OPTIONS"] = "detect_leaks=1:abort_on_error=0"
+    env["ASAN_OPTIONS"] = "detect_leaks=1:abort_on_error=0:allocator_may_return_null=1"
     return env
 
 

@@ -71,6 +71,37 @@ static inline void on_signal(tg_handle self, void *user, int signum, uint64_t co
 
 static inline void on_plain(tg_handle self, void *user) { counter_hit(self, user); }
 
+static inline void on_work(tg_handle self, void *user, int status, int64_t result)
+{
+    ((counter *)user)->last_status = status;
+    ((counter *)user)->total += (uint64_t)result;
+    counter_hit(self, user);
+}
+
+static inline void on_resolved(tg_handle self, void *user, int status, const tg_address *addresses,
+                               size_t count)
+{
+    CHECK((addresses == NULL) == (status != 0) && (count == 0) == (status != 0));
+    ((counter *)user)->last_status = status;
+    ((counter *)user)->total += count;
+    counter_hit(self, user);
+}
+
+static inline void on_named(tg_handle self, void *user, int status, const char *host,
+                            const char *service)
+{
+    CHECK((host == NULL) == (status != 0) && (service == NULL) == (status != 0));
+    ((counter *)user)->last_status = status;
+    counter_hit(self, user);
+}
+
+/* Runs on another thread: leaves the counter alone. */
+static inline int64_t work_hits(void *user)
+{
+    (void)user;
+    return 1;
+}
+
 static inline void on_post(tg_loop loop, void *user)
 {
     (void)loop;
@@ -159,6 +190,18 @@ static inline tg_handle open_hook(tg_loop loop, uint32_t kind, tg_hook_cb callba
     if (kind == TG_KIND_PREPARE) MUST(tg_prepare_open(loop, &options, &handle) == 0);
     else if (kind == TG_KIND_CHECK) MUST(tg_check_open(loop, &options, &handle) == 0);
     else MUST(tg_idle_open(loop, &options, &handle) == 0);
+    return handle;
+}
+
+static inline tg_handle open_work(tg_loop loop, tg_work_fn run, tg_work_cb callback, void *user,
+                                  tg_release_cb release)
+{
+    tg_work_options options = TG_WORK_OPTIONS_INIT;
+    tg_handle handle = 0;
+    options.callback = callback;
+    options.user = user;
+    options.release = release;
+    MUST(tg_work_open(loop, run, &options, &handle) == 0);
     return handle;
 }
 

@@ -43,6 +43,8 @@ def run(suite):
     # The wait that kqueue and IOCP use, on Linux.
     portable = ("-p", "tidegate-reactor", "--features", "portable-wait", "--tests")
     tests(suite, *portable, seconds=900, prefix="portable-wait/")
+    processes = ("-p", "tidegate-reactor", "--features", "portable-process", "--test", "processes")
+    tests(suite, *processes, seconds=300, prefix="portable-process/")
 
 
 def quick(suite):

@@ -17,7 +17,7 @@
     }                                                                         \
   } while (0)
 
-enum { TURNS = 10, POSTS = 1000, TOGGLES = 10 };
+enum { TURNS = 10, POSTS = 1000, TOGGLES = 10, DATAGRAMS = 128 };
 static tg_loop loop;
 static int ran;
 
@@ -113,6 +113,33 @@ static void toggles(uint32_t in_the_end)
   mark();
 }
 
+static void on_datagrams(tg_handle self, void *user, const tg_datagram *datagrams, size_t count)
+{
+  (void)self, (void)user, (void)datagrams;
+  ran += (int)count;
+}
+
+/* A hundred and twenty-eight datagrams, all there at once. */
+static void datagrams(void)
+{
+  tg_udp_options options = TG_UDP_OPTIONS_INIT;
+  tg_outgoing all[DATAGRAMS];
+  tg_address local;
+  tg_handle udp;
+  options.callback = on_datagrams;
+  options.receive_size = 2048;
+  MUST(tg_address_parse("127.0.0.1", 0, &local));
+  MUST(tg_udp_open(loop, &local, &options, &udp));
+  MUST(tg_udp_get_local(udp, &local));
+  for (int i = 0; i < DATAGRAMS; i++)
+    all[i] = (tg_outgoing){&local, "datagram", 8};
+  mark();
+  MUST(tg_udp_send_many(udp, all, DATAGRAMS));
+  while (ran < DATAGRAMS)
+    MUST(tg_loop_run_once(loop));
+  mark();
+}
+
 int main(int argc, char **argv)
 {
   const char *scenario = argc > 1 ? argv[1] : "";
@@ -127,6 +154,8 @@ int main(int argc, char **argv)
     toggles(0);
   else if (strcmp(scenario, "toggle-on") == 0)
     toggles(TG_WRITE);
+  else if (strcmp(scenario, "datagrams") == 0)
+    datagrams();
   else
     return 2;
   printf("ran %d\n", ran);

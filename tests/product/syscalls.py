@@ -98,6 +98,14 @@ def main():
                 (dict(counts), said),
             )
         )
+        counts, said = between_marks(program, "datagrams", scratch)
+        results.append(
+            check(
+                "sixty-four-datagrams-a-call-there-and-back",
+                counts["sendmmsg"] == 2 and counts["recvmmsg"] == 2 and said == "ran 128",
+                (dict(counts), said),
+            )
+        )
     return 0 if all(results) else 1
 
 

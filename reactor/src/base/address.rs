@@ -30,6 +30,9 @@ impl Default for UnixName {
 }
 
 impl UnixName {
+    /// No name.
+    pub const NONE: UnixName = UnixName { bytes: [0; MAX_PATH], length: 0 };
+
     /// A path, or an abstract name that begins with a zero byte.
     ///
     /// # Errors

@@ -82,6 +82,11 @@ impl Error {
         Error { code: -errno, why: "" }
     }
 
+    /// What a program's own function has returned.
+    pub const fn from_code(code: i32) -> Error {
+        Error { code, why: "" }
+    }
+
     /// The code: below -4000 one of ours, above it `-errno`.
     pub const fn code(self) -> i32 {
         self.code

@@ -5,7 +5,7 @@ use super::error::{Error, Result};
 /// How a stream is cut into frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Framing {
-    /// Not at all: whatever has arrived.
+    /// Not at all: whatever has arrived, in pieces of at most the longest frame.
     #[default]
     None,
     /// At each line feed, which is left out, and so is a carriage return before it.
@@ -39,7 +39,10 @@ impl Framing {
     pub fn first(self, bytes: &[u8], searched: usize, most: usize) -> Result<Option<Frame>> {
         match self {
             Framing::None if bytes.is_empty() => Ok(None),
-            Framing::None => Ok(Some(Frame { start: 0, end: bytes.len(), next: bytes.len() })),
+            Framing::None => {
+                let end = bytes.len().min(most.max(1));
+                Ok(Some(Frame { start: 0, end, next: end }))
+            }
             Framing::Lines => first_line(bytes, searched, most),
             Framing::Length { bytes: size, little_endian } => first_counted(bytes, size.into(), little_endian, most),
         }
@@ -107,6 +110,11 @@ mod tests {
             assert_eq!(frames(Framing::Lines, b"a\n\nbc\rd\r\n\r\n\r\r\nend", step, 4).unwrap(), expected, "{step}");
         }
         assert_eq!(frames(Framing::Lines, b"abcd\r\nabcd\n", 3, 4).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn without_frames_pieces_are_at_most_as_long_as_one() {
+        assert_eq!(frames(Framing::None, b"abcdefg", 7, 3).unwrap(), [&b"abc"[..], b"def", b"g"]);
     }
 
     #[test]

@@ -70,6 +70,30 @@ impl Id {
     }
 }
 
+/// What the ids of one table have in common: the operation and the tag, in their place.
+#[derive(Clone, Copy)]
+pub(super) struct Owner(u64);
+
+impl Owner {
+    pub(super) const fn new(tag: u16, operation: u8) -> Owner {
+        let id = Id::new(tag, 0, 0);
+        Owner(if operation == 0 { id.0 } else { id.with_operation(operation).0 })
+    }
+
+    /// The id of a slot, each part within its bits.
+    pub(super) const fn slot(self, generation: u32, index: u32) -> Id {
+        Id(self.0 | ((generation as u64) << INDEX_BITS) | index as u64)
+    }
+}
+
+impl Id {
+    /// Whether everything but the index is that: a lookup compares it all at once.
+    #[inline]
+    pub(super) const fn is_slot(self, owner: Owner, generation: u32) -> bool {
+        self.0 >> INDEX_BITS == (owner.0 >> INDEX_BITS) + generation as u64
+    }
+}
+
 impl std::fmt::Debug for Id {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:#018x}", self.0)

@@ -36,6 +36,12 @@ pub struct Readiness {
 }
 
 impl Readiness {
+    /// Whether the system said exactly this.
+    #[inline]
+    pub fn is_just(self, bits: u32) -> bool {
+        self.bits == bits && !self.half_closed
+    }
+
     /// What a watcher with this interest is told; 0: nothing.
     ///
     /// A hang-up or an error makes every direction asked for ready, so that the next read or write finds it.

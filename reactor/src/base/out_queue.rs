@@ -23,7 +23,16 @@ pub const MOST_SLICES: usize = 64;
 enum Item<F> {
     Bytes(Vec<u8>),
     Owned(Box<dyn Buffer>),
-    File { file: F, offset: i64, length: u64 },
+    File {
+        file: F,
+        offset: i64,
+        length: u64,
+    },
+    /// Descriptors that go with the first of some bytes.
+    Passing {
+        files: Vec<F>,
+        bytes: Vec<u8>,
+    },
     Mark(u64),
 }
 
@@ -39,6 +48,13 @@ pub enum Front<'a, F> {
         offset: i64,
         /// How much is left.
         length: u64,
+    },
+    /// Descriptors that go with the first of some bytes.
+    Passing {
+        /// Which.
+        files: &'a [F],
+        /// The bytes.
+        bytes: &'a [u8],
     },
     /// Nothing.
     Empty,
@@ -148,6 +164,12 @@ impl<F> OutQueue<F> {
         self.items.push_back(Item::File { file, offset, length });
     }
 
+    /// Puts bytes at the end, with whose first the descriptors go. Room was reserved.
+    pub fn push_passing(&mut self, files: Vec<F>, bytes: Vec<u8>) {
+        self.bytes += bytes.len();
+        self.items.push_back(Item::Passing { files, bytes });
+    }
+
     /// Puts a mark at the end: it is over when everything before it is. Room was reserved.
     pub fn push_mark(&mut self, token: u64) {
         if self.items.is_empty() {
@@ -157,10 +179,13 @@ impl<F> OutQueue<F> {
         }
     }
 
-    /// What is to be passed on next. Consecutive bytes are listed in `slices`.
-    pub fn front<'a>(&'a self, slices: &mut [IoSlice<'a>; MOST_SLICES]) -> Front<'a, F> {
+    /// What is to be passed on next. Consecutive bytes, at most so many, are listed in `slices`.
+    pub fn front<'a>(&'a self, slices: &mut [IoSlice<'a>; MOST_SLICES], mut most: usize) -> Front<'a, F> {
         if let Some(Item::File { file, offset, length }) = self.items.front() {
             return Front::File { file, offset: *offset, length: *length };
+        }
+        if let Some(Item::Passing { files, bytes }) = self.items.front() {
+            return Front::Passing { files, bytes };
         }
         let (mut count, mut skip) = (0, self.done);
         for item in &self.items {
@@ -168,12 +193,14 @@ impl<F> OutQueue<F> {
                 Item::Bytes(bytes) => bytes.as_slice(),
                 Item::Owned(buffer) => buffer.bytes(),
                 Item::Mark(_) => continue,
-                Item::File { .. } => break,
+                Item::File { .. } | Item::Passing { .. } => break,
             };
-            if count == MOST_SLICES {
+            if count == MOST_SLICES || most == 0 {
                 break;
             }
-            slices[count] = IoSlice::new(&bytes[skip..]);
+            let part = &bytes[skip..bytes.len().min(skip.saturating_add(most))];
+            slices[count] = IoSlice::new(part);
+            most -= part.len();
             (count, skip) = (count + 1, 0);
         }
         if count == 0 { Front::Empty } else { Front::Bytes(count) }
@@ -186,6 +213,14 @@ impl<F> OutQueue<F> {
                 Item::Bytes(bytes) => bytes.len() - self.done,
                 Item::Owned(buffer) => buffer.bytes().len() - self.done,
                 Item::Mark(_) => 0,
+                Item::Passing { bytes, .. } => {
+                    if count == 0 {
+                        return;
+                    }
+                    // The descriptors have gone with the first byte.
+                    *item = Item::Bytes(std::mem::take(bytes));
+                    continue;
+                }
                 Item::File { offset, length, .. } => {
                     let part = (count as u64).min(*length);
                     (*offset, *length) = (*offset + part as i64, *length - part);
@@ -249,7 +284,7 @@ impl<F> OutQueue<F> {
             match item {
                 Item::Owned(buffer) => lose(buffer),
                 Item::Mark(token) => self.over.push_back(Over::Lost(token)),
-                Item::Bytes(_) | Item::File { .. } => {}
+                Item::Bytes(_) | Item::File { .. } | Item::Passing { .. } => {}
             }
         }
     }
@@ -277,8 +312,9 @@ mod tests {
         let mut all = Vec::new();
         loop {
             let mut slices = [IoSlice::new(&[]); MOST_SLICES];
-            let part: Vec<u8> = match queue.front(&mut slices) {
+            let part: Vec<u8> = match queue.front(&mut slices, 1_000_000) {
                 Front::Empty => return all,
+                Front::Passing { bytes, .. } => bytes[..bytes.len().min(step)].to_vec(),
                 Front::Bytes(count) => slices[..count].iter().flat_map(|slice| slice.to_vec()).take(step).collect(),
                 Front::File { file, offset, length } => file[offset as usize..][..(length as usize).min(step)].to_vec(),
             };
@@ -300,7 +336,8 @@ mod tests {
             queue.push_mark(1);
             queue.reserve().unwrap();
             queue.push_file(b"..fgh..".as_slice(), 2, 3);
-            queue.push(&[IoSlice::new(b"i")], 0).unwrap();
+            queue.reserve().unwrap();
+            queue.push_passing(vec![b"passed"], b"i".to_vec());
             queue.push(&[IoSlice::new(&[b'j'; 20_000])], 0).unwrap();
             queue.reserve().unwrap();
             queue.push_mark(2);

@@ -1,14 +1,14 @@
 //! A table of slots whose ids carry generations: looking up a stale id finds nothing, for ever.
 
 use super::error::{Error, Result};
-use super::id::{Id, MAX_GENERATION, OWNER_INDEX};
+use super::id::{Id, MAX_GENERATION, OWNER_INDEX, Owner};
 
 /// Slots of one loop. Every id it gives out carries the table's tag and operation.
 pub struct Table<T> {
     slots: Vec<Slot<T>>,
     free: Vec<u32>,
-    tag: u16,
-    operation: u8,
+    /// The tag and the operation.
+    owner: Owner,
     /// The generation of a slot that was never used: above everything the tag's earlier owners gave out.
     floor: u32,
     ceiling: u32,
@@ -23,7 +23,8 @@ struct Slot<T> {
 impl<T> Table<T> {
     /// An empty table. Generations begin at `floor`.
     pub fn new(tag: u16, floor: u32, operation: u8) -> Table<T> {
-        Table { slots: Vec::new(), free: Vec::new(), tag, operation, floor, ceiling: floor, len: 0 }
+        let owner = Owner::new(tag, operation);
+        Table { slots: Vec::new(), free: Vec::new(), owner, floor, ceiling: floor, len: 0 }
     }
 
     /// How many slots are in use.
@@ -71,13 +72,13 @@ impl<T> Table<T> {
     }
 
     fn id(&self, index: u32, generation: u32) -> Id {
-        let id = Id::new(self.tag, generation, index);
-        if self.operation == 0 { id } else { id.with_operation(self.operation) }
+        self.owner.slot(generation, index)
     }
 
+    #[inline]
     fn slot(&self, id: Id) -> Option<&Slot<T>> {
         let slot = self.slots.get(id.index() as usize)?;
-        (self.id(id.index(), slot.generation) == id).then_some(slot)
+        id.is_slot(self.owner, slot.generation).then_some(slot)
     }
 
     /// The value, unless the id is stale or foreign.
@@ -87,12 +88,11 @@ impl<T> Table<T> {
     }
 
     /// The value, unless the id is stale or foreign.
-    #[inline]
+    #[inline(always)]
     pub fn get_mut(&mut self, id: Id) -> Option<&mut T> {
-        let (tag, operation) = (self.tag, self.operation);
+        let owner = self.owner;
         let slot = self.slots.get_mut(id.index() as usize)?;
-        let same = id.tag() == tag && id.operation() == operation && id.generation() == slot.generation;
-        if same { slot.value.as_mut() } else { None }
+        if id.is_slot(owner, slot.generation) { slot.value.as_mut() } else { None }
     }
 
     /// Takes the value out; the id is stale from now on. A slot whose generations are used up is not used again.

@@ -3,12 +3,17 @@
 use super::asyncs::{self, Asyncs};
 use super::clock::Clock;
 use super::conn::{Conn, Conns};
+use super::connect_name::Connecting;
+use super::file::FileSlot;
 use super::jobs::{JobSlot, Jobs, Outcome};
-use super::limits::{MIN_WORK_THREADS, RESOLVE_THREADS};
+use super::limits::RESOLVE_THREADS;
 use super::listener::Listener;
-use super::owned::OwnedSet;
+use super::process::ProcessSlot;
+use super::rate::Rate;
 use super::stats::Stats;
 use super::turn::Turn;
+use super::udp::{UdpShared, UdpSlot};
+use super::watch::WatchSlot;
 use super::{Event, LoopOptions, Sink};
 use crate::base::address::Address;
 use crate::base::error::{Error, Result};
@@ -16,12 +21,16 @@ use crate::base::id::Id;
 use crate::base::out_queue::Buffer;
 use crate::base::table::Table;
 use crate::base::timers::{TimerKey, Timers};
+use crate::event_loop::owned::OwnedSet;
+use crate::io::changes::Change;
+use crate::io::datagram::Received;
 use crate::io::descriptors::Descriptors;
 use crate::sys::clock::WallWatch;
 use crate::sys::poller::{Poller, Waker};
 use crate::sys::port::Claim;
 use crate::sys::{Fd, signal};
 use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
 
 /// Where in the turn a hook is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,8 +65,15 @@ pub(super) enum Slot {
     Job(JobSlot),
     Listener(Box<Listener>),
     Conn(Box<Conn>),
+    Rate(Box<Rate>),
+    Connecting(Box<Connecting>),
+    File(FileSlot),
+    Udp(Box<UdpSlot>),
     /// Reserved while its parts are being made.
     Opening,
+    /// Boxed like everything large: an entry is to fit into a cache line.
+    Process(Box<ProcessSlot>),
+    Watch(Box<WatchSlot>),
 }
 
 pub(super) struct IoSlot {
@@ -120,8 +136,16 @@ pub(super) enum Told {
         start: usize,
         end: usize,
     },
+    /// Descriptors that a peer has passed; they are the program's from then on.
+    Passed(Vec<OwnedFd>),
     /// A connection is over, and closes after this.
     Over(i32),
+    /// After it the handle closes.
+    Last(Event<'static>),
+    Change(Box<Change>),
+    Datagrams(Received),
+    /// The code, and whose datagram has caused it.
+    UdpError(Box<(i32, Option<Address>)>),
 }
 
 /// What is to be given back at the end of the turn.
@@ -158,6 +182,7 @@ pub(super) struct Core<S: Sink> {
     /// What connections read into.
     pub(super) read_buffer: Vec<u8>,
     pub(super) jobs: Jobs<S::User>,
+    pub(super) udp: UdpShared,
     pub(super) deferred: Vec<S::Post>,
     pub(super) releases: VecDeque<Release<S>>,
     pub(super) active: usize,
@@ -193,7 +218,8 @@ impl<S: Sink> Core<S> {
             owned: OwnedSet::default(),
             conns: Conns::default(),
             read_buffer: Vec::new(),
-            jobs: Jobs::new(claim.id(), work_threads(options.work_threads), RESOLVE_THREADS),
+            jobs: Jobs::new(claim.id(), options.work_threads as usize, RESOLVE_THREADS),
+            udp: UdpShared::default(),
             deferred: Vec::new(),
             releases: VecDeque::new(),
             active: 0,
@@ -289,9 +315,18 @@ impl<S: Sink> Core<S> {
                 self.job_close(id, job, entry.user);
                 return Ok(());
             }
-            Slot::Listener(listener) => self.listener_dispose(id, listener),
-            Slot::Conn(conn) => self.conn_dispose(id, conn),
+            Slot::Listener(listener) => self.listener_dispose(id, *listener),
+            Slot::Conn(conn) => self.conn_dispose(id, *conn),
+            Slot::Connecting(connecting) => self.connect_dispose(id, *connecting),
+            Slot::Rate(rate) => self.rate_dispose(*rate),
+            Slot::File(file) => {
+                self.file_close(id, file, entry.user);
+                return Ok(());
+            }
+            Slot::Udp(udp) => self.disown(id, udp.owned),
             Slot::Opening => {}
+            Slot::Process(slot) => self.process_close(id, *slot),
+            Slot::Watch(slot) => self.disown(id, slot.owned),
         }
         self.releases.push_back(Release::Handle(id, entry.user));
         Ok(())
@@ -357,6 +392,7 @@ impl<S: Sink> Core<S> {
             || self.descriptors.has_casualties()
             || self.jobs.has_ended()
             || !self.conns.listed.is_empty()
+            || self.udp.has_lost()
     }
 
     /// A user for one delivery: the loop holds no borrow of the slot while it is used.
@@ -368,12 +404,5 @@ impl<S: Sink> Core<S> {
         let user = self.user(id)?;
         self.stats.events += 1;
         Some((id, user, Told::Event(event)))
-    }
-}
-
-fn work_threads(asked: u32) -> usize {
-    match asked {
-        0 => std::thread::available_parallelism().map_or(0, usize::from).max(MIN_WORK_THREADS as usize),
-        some => some as usize,
     }
 }

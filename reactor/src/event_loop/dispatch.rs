@@ -1,9 +1,10 @@
 //! The only place where user code is called. No borrow of the loop's state is held meanwhile.
 
 use super::core::{Release, Told};
-use super::{Event, EventLoop, Sink};
+use super::{Event, EventLoop, Outcome, Sink};
 use crate::base::id::Id;
-use crate::sys::clock;
+use crate::sys::{Fd, clock};
+use std::os::fd::IntoRawFd;
 
 impl<S: Sink> EventLoop<S> {
     pub(super) fn dispatch(&self, id: Id, user: &S::User, told: Told) {
@@ -20,6 +21,10 @@ impl<S: Sink> EventLoop<S> {
                 self.core.borrow_mut().conn_take_back(id, buffer);
             }
             Told::Accepted(conn, peer) => call(Event::Accepted { conn, peer: &peer }),
+            Told::Passed(passed) => {
+                let numbers: Vec<Fd> = passed.into_iter().map(IntoRawFd::into_raw_fd).collect();
+                call(Event::Passed(&numbers));
+            }
             Told::Over(reason) => {
                 call(Event::ConnOver { reason });
                 // Stale when the callback has closed it.
@@ -27,9 +32,26 @@ impl<S: Sink> EventLoop<S> {
             }
             Told::Done(outcome) => {
                 call(Event::Done(&outcome));
-                // Stale when the callback has closed it.
+                if !matches!(*outcome, Outcome::Opened(_)) {
+                    // Stale when the callback has closed it.
+                    let _ = self.close(id);
+                }
+            }
+            Told::Last(event) => {
+                call(event);
                 let _ = self.close(id);
             }
+            Told::Change(change) => call(Event::Change {
+                status: change.status,
+                changes: change.changes,
+                cookie: change.cookie,
+                name: &change.name,
+            }),
+            Told::Datagrams(received) => {
+                call(Event::Datagrams(&received));
+                self.udp_delivered(id, received);
+            }
+            Told::UdpError(report) => call(Event::UdpError { status: report.0, peer: report.1.as_ref() }),
         }
     }
 

@@ -7,6 +7,7 @@ use crate::base::error::{Error, Result};
 use crate::base::id::Id;
 use crate::sys::clock::WallWatch;
 use crate::sys::poller::{Poller, Waker};
+use crate::sys::shared_file::SharedFile;
 use crate::sys::signal;
 
 impl<S: Sink> EventLoop<S> {
@@ -78,6 +79,8 @@ impl<S: Sink> Core<S> {
     /// Signals and sends that were on their way are the parent's; what a watcher waits for is what it says itself.
     fn restore_after_fork(&mut self) {
         self.asyncs.forget_sends();
+        self.udp.forget_received();
+        self.conns.begin_anew();
         let over = self.jobs.begin_anew();
         self.releases.extend(over.into_iter().map(|(id, user)| Release::Handle(id, user)));
         let all: Vec<Id> = self.table.iter().map(|(id, _)| id).collect();
@@ -85,12 +88,23 @@ impl<S: Sink> Core<S> {
             match self.table.get_mut(id).map(|entry| &mut entry.slot) {
                 Some(Slot::Signal(watched)) => watched.seen = signal::deliveries(watched.signum),
                 Some(Slot::Async) => self.asyncs.open(id),
+                Some(Slot::Connecting(_)) => self.connect_fail(id, Error::FORKED),
                 Some(Slot::Job(job)) => self.jobs.end_inherited(job),
+                Some(Slot::File(file)) => {
+                    self.jobs.end_inherited(&mut file.job);
+                    let fresh = SharedFile::settled(Err(Error::FORKED));
+                    let shared = std::mem::replace(&mut file.shared, fresh).after_fork();
+                    // One whose opening ends with an error below closes with its handle.
+                    file.shared = SharedFile::settled(shared);
+                }
+                Some(Slot::Udp(_)) => self.udp_begin_anew(id),
                 Some(Slot::Io(io)) => {
                     let (descriptor, interest) = (io.descriptor, io.interest);
                     // Fails for a descriptor that is known to be lost, whose watcher was or will be told.
                     let _ = self.descriptors.set_interest(descriptor, id, interest);
                 }
+                Some(Slot::Process(_)) => self.owned_always(id),
+                Some(Slot::Watch(_)) => self.watch_after_fork(id),
                 _ => {}
             }
         }

@@ -3,7 +3,7 @@
 use super::core::{Entry, HookKind, Release, Slot};
 use super::jobs::JobKind;
 use super::{EventLoop, Sink};
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
 use crate::base::id::Id;
 
 /// What kind of handle it is.
@@ -25,6 +25,16 @@ pub enum Kind {
     Listener,
     /// A connected stream.
     Conn,
+    /// A rate limit.
+    Rate,
+    /// An open file, or one that is being opened.
+    File,
+    /// A process.
+    Process,
+    /// Watches files.
+    Watch,
+    /// A socket for datagrams.
+    Udp,
 }
 
 /// A live handle, for those who look for what keeps a loop alive.
@@ -36,7 +46,8 @@ pub struct HandleInfo {
     pub active: bool,
     /// It keeps the loop alive while it is active.
     pub referenced: bool,
-    /// The descriptor, the signal's number, or the timer's deadline (-1: stopped); else 0.
+    /// The descriptor (-1: a file that is not open yet), the signal's number, the timer's deadline (-1: stopped), the
+    /// process's number, how many directories are watched; else 0.
     pub value: i64,
     /// What an I/O watcher waits for; else 0.
     pub interest: u32,
@@ -73,10 +84,14 @@ impl<S: Sink> EventLoop<S> {
     /// turn.
     ///
     /// # Errors
-    /// As [`EventLoop::close`], and [`Error::NO_MEMORY`](crate::Error::NO_MEMORY).
+    /// As [`EventLoop::close`], and [`Error::NO_MEMORY`](crate::Error::NO_MEMORY); [`Error::BUSY`] when a thread may be using
+    /// what the handle carries.
     pub fn change_user(&self, id: Id, change: impl FnOnce(&S::User) -> S::User) -> Result<()> {
         let mut core = self.core()?;
         core.entry(id)?;
+        if matches!(&core.entry(id)?.slot, Slot::Job(job) if job.uses_user()) {
+            return Err(Error::BUSY.because("a thread may be using what is to be released"));
+        }
         let room = core.room_for_releases();
         core.releases.try_reserve(room + 1)?;
         let entry = core.entry(id)?;
@@ -117,6 +132,14 @@ impl<S: Sink> EventLoop<S> {
         Ok(core.table.len())
     }
 
+    /// How many connections are open.
+    ///
+    /// # Errors
+    /// [`Error::FORKED`](crate::Error::FORKED), [`Error::PANIC`](crate::Error::PANIC).
+    pub fn open_conns(&self) -> Result<usize> {
+        Ok(self.core()?.conns.count)
+    }
+
     /// One line a handle: id, kind, what it watches, whether it is active and referenced.
     ///
     /// # Errors
@@ -140,7 +163,14 @@ impl<S: Sink> EventLoop<S> {
                 Kind::Hook(HookKind::Check) => "check".to_owned(),
                 Kind::Job(JobKind::Work) => "work".to_owned(),
                 Kind::Listener => format!("listener fd {}", info.value),
+                Kind::Rate => "rate".to_owned(),
                 Kind::Conn => format!("conn fd {} interest {:#x}", info.value, info.interest),
+                Kind::Job(JobKind::Resolve) => "resolve".to_owned(),
+                Kind::Job(JobKind::File) => "file operation".to_owned(),
+                Kind::File => format!("file fd {}", info.value),
+                Kind::Process => format!("process {}", info.value),
+                Kind::Watch => format!("watch of {} directories", info.value),
+                Kind::Udp => format!("udp fd {} interest {:#x}", info.value, info.interest),
             };
             // Writing into memory does not fail; another writer may, and then has what it took.
             let _ = writeln!(out, "{id:?} {subject}, {active}{referenced}");
@@ -158,7 +188,13 @@ fn describe<U>(entry: &Entry<U>) -> HandleInfo {
         Slot::Hook(kind) => (Kind::Hook(*kind), 0, 0),
         Slot::Job(job) => (Kind::Job(job.kind), 0, 0),
         Slot::Listener(listener) => (Kind::Listener, i64::from(listener.owned.fd()), listener.owned.interest()),
+        Slot::Rate(_) => (Kind::Rate, 0, 0),
+        Slot::Connecting(_) => (Kind::Conn, -1, 0),
         Slot::Conn(conn) => (Kind::Conn, i64::from(conn.owned.fd()), conn.owned.interest()),
+        Slot::File(file) => (Kind::File, file.number(), 0),
+        Slot::Process(slot) => (Kind::Process, i64::from(slot.process.pid()), 0),
+        Slot::Watch(slot) => (Kind::Watch, slot.changes.directories() as i64, 0),
+        Slot::Udp(udp) => (Kind::Udp, i64::from(udp.owned.fd()), udp.owned.interest()),
     };
     HandleInfo { kind, active: entry.active, referenced: entry.referenced, value, interest }
 }

@@ -2,15 +2,21 @@
 //!
 //! A job is a handle. When its function has returned, its thread leaves the outcome in the loop's list, and the loop
 //! delivers it in its next turn and closes the handle. A job that was closed before runs to its end unseen; what its handle
-//! carried is released only then, because the function may be using it.
+//! carried is released only then if the function may be using it.
 
 use super::core::{Core, Release, Slot};
+use super::limits::MIN_WORK_THREADS;
 use super::{EventLoop, Sink};
+use crate::base::address::Address;
 use crate::base::error::{Error, Result};
+use crate::base::file::FileResult;
 use crate::base::id::Id;
+use crate::sys::Fd;
 use crate::sys::lock::Lock;
-use crate::sys::pool::Pool;
+use crate::sys::pool::{Entrance, Job, Pool};
 use crate::sys::port::port;
+use crate::sys::resolve::Names;
+use crate::sys::shared_file::SharedFile;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -21,6 +27,14 @@ pub enum Outcome {
     Failed(Error),
     /// What the function of [`EventLoop::work_open`] returned.
     Work(i64),
+    /// What [`EventLoop::resolve_open`] has found.
+    Addresses(Result<Vec<Address>>),
+    /// What [`EventLoop::resolve_name_open`] has found.
+    Names(Result<Names>),
+    /// The file is open, as that descriptor: its handle lives on.
+    Opened(Fd),
+    /// What became of an operation on files.
+    File(FileResult),
 }
 
 /// What a job is for.
@@ -28,13 +42,16 @@ pub enum Outcome {
 pub enum JobKind {
     /// A function of the program's.
     Work,
+    /// A look-up of names.
+    Resolve,
+    /// Opening a file, or an operation on files.
+    File,
 }
 
 /// Which threads a job may use: slow names must not keep files and work waiting.
 #[derive(Clone, Copy)]
 enum Lane {
     Work,
-    #[allow(dead_code)]
     Resolve,
 }
 
@@ -43,8 +60,14 @@ const LANES: usize = Lane::Resolve as usize + 1;
 impl JobKind {
     fn lane(self) -> Lane {
         match self {
-            JobKind::Work => Lane::Work,
+            JobKind::Work | JobKind::File => Lane::Work,
+            JobKind::Resolve => Lane::Resolve,
         }
+    }
+
+    /// Whether the thread may be using what the handle carries. A look-up has all that it needs itself.
+    fn uses_user(self) -> bool {
+        self != JobKind::Resolve
     }
 }
 
@@ -52,6 +75,34 @@ pub(super) struct JobSlot {
     pub(super) kind: JobKind,
     /// Nothing once it was delivered.
     task: Option<Arc<Task>>,
+}
+
+impl JobSlot {
+    /// Whether a thread may be using the program's own part of what the handle carries: a function of its own does.
+    pub(super) fn uses_user(&self) -> bool {
+        self.task.is_some() && self.kind == JobKind::Work
+    }
+
+    /// A job that is over and delivered, or never was.
+    pub(super) fn over(kind: JobKind) -> JobSlot {
+        JobSlot { kind, task: None }
+    }
+
+    /// Whether its end has been, or is being, told.
+    pub(super) fn is_over(&self) -> bool {
+        self.task.is_none()
+    }
+}
+
+impl Slot {
+    /// What runs on another thread for the handle.
+    fn job_mut(&mut self) -> Option<&mut JobSlot> {
+        match self {
+            Slot::Job(job) => Some(job),
+            Slot::File(file) => Some(&mut file.job),
+            _ => None,
+        }
+    }
 }
 
 type Run = Box<dyn FnOnce() -> Outcome + Send>;
@@ -111,15 +162,51 @@ impl<U> Jobs<U> {
         Ok(self.orphans.try_reserve(all)?)
     }
 
-    fn submit(&mut self, id: Id, lane: Lane, run: impl FnOnce() -> Outcome + Send + 'static) -> Result<Arc<Task>> {
+    /// Has a thread run it; its outcome comes under that id. A file that is not open yet keeps its jobs back until it is.
+    ///
+    /// # Errors
+    /// [`Error::NO_MEMORY`]; EAGAIN when no thread can be started.
+    pub(super) fn submit(
+        &mut self, id: Id, kind: JobKind, files: &[Arc<SharedFile>], run: impl FnOnce() -> Outcome + Send + 'static,
+    ) -> Result<Arc<Task>> {
         self.reserve()?;
         let task = Arc::new(Task { id, run: Lock::new(Some(Box::new(run))), outcome: Lock::new(None) });
         let (carried, ended) = (task.clone(), self.ended.clone());
-        let most = self.most[lane as usize];
-        let pool = self.pools[lane as usize].get_or_insert_with(|| Pool::new("tidegate-worker", most));
-        pool.submit(Box::new(move || carried.run(&ended)))?;
+        let job: Job = Box::new(move || carried.run(&ended));
+        let job = files.iter().fold(job, |job, file| file.clone().before(job));
+        self.pool(kind).submit(job)?;
         self.outstanding += 1;
         Ok(task)
+    }
+
+    /// Nobody wants to hear of it any more.
+    pub(super) fn give_up(&mut self, task: Arc<Task>) {
+        if self.inherited {
+            std::mem::forget(task);
+        } else if task.take_back() {
+            self.outstanding -= 1;
+        }
+    }
+
+    fn pool(&mut self, kind: JobKind) -> &mut Pool {
+        let lane = kind.lane() as usize;
+        let most = self.most[lane];
+        self.pools[lane].get_or_insert_with(|| Pool::new("tidegate-worker", threads(most)))
+    }
+
+    /// A way into the pool for jobs that were kept back.
+    pub(super) fn entrance(&mut self, kind: JobKind) -> Entrance {
+        self.pool(kind).entrance()
+    }
+
+    /// Runs something of which nobody wants to hear on another thread, or drops it here when there is none.
+    pub(super) fn aside(&mut self, kind: JobKind, job: Job) {
+        let _ = self.pool(kind).submit(job);
+    }
+
+    /// Whether the threads are the parent's.
+    pub(super) fn is_inherited(&self) -> bool {
+        self.inherited
     }
 
     /// Whether a thread has left something.
@@ -133,7 +220,7 @@ impl<U> Jobs<U> {
             self.taken.clear();
             self.next = 0;
         }
-        if self.ended.pending.swap(false, Ordering::SeqCst) {
+        if self.pending() && self.ended.pending.swap(false, Ordering::SeqCst) {
             let mut ended = self.ended.tasks.lock();
             self.outstanding -= ended.len();
             self.taken.append(&mut ended);
@@ -156,8 +243,10 @@ impl<U> Jobs<U> {
         Some(self.orphans.swap_remove(at).1)
     }
 
-    /// Waits for what is running, and gives back what closed jobs carried.
+    /// Waits for what is running, and gives back what closed jobs carried. A look-up that is going on is left alone: it
+    /// may take as long as the name servers let it, uses nothing of the program's, and nobody hears of its end.
     pub(super) fn shut(&mut self) -> Vec<(Id, U)> {
+        self.pools[Lane::Resolve as usize] = None;
         for pool in self.pools.iter_mut().filter_map(Option::take) {
             pool.finish();
         }
@@ -238,7 +327,7 @@ impl<S: Sink> EventLoop<S> {
     /// [`Error::KIND`], [`Error::STALE`], [`Error::FORKED`], [`Error::PANIC`].
     pub fn job_cancel(&self, id: Id) -> Result<bool> {
         let mut core = self.core()?;
-        let Slot::Job(job) = &core.entry(id)?.slot else { return Err(Error::KIND) };
+        let job = core.entry(id)?.slot.job_mut().ok_or(Error::KIND)?;
         match job.task.clone().filter(|task| task.take_back()) {
             Some(task) => task.end(Outcome::Failed(Error::CANCELED), &core.jobs.ended),
             None => return Ok(false),
@@ -252,10 +341,18 @@ impl<S: Sink> Core<S> {
     pub(super) fn job_open(
         &mut self, kind: JobKind, user: S::User, referenced: bool, run: impl FnOnce() -> Outcome + Send + 'static,
     ) -> Result<Id> {
+        self.job_start(kind, user, referenced, &[], Slot::Job, run)
+    }
+
+    /// The same for a handle that is more than the job, or a job that needs files to be open.
+    pub(super) fn job_start(
+        &mut self, kind: JobKind, user: S::User, referenced: bool, files: &[Arc<SharedFile>],
+        slot: impl FnOnce(JobSlot) -> Slot, run: impl FnOnce() -> Outcome + Send + 'static,
+    ) -> Result<Id> {
         let id = self.reserve(user, referenced)?;
-        match self.jobs.submit(id, kind.lane(), run) {
+        match self.jobs.submit(id, kind, files, run) {
             Ok(task) => {
-                self.entry(id)?.slot = Slot::Job(JobSlot { kind, task: Some(task) });
+                self.entry(id)?.slot = slot(JobSlot { kind, task: Some(task) });
                 self.set_active(id, true);
                 Ok(id)
             }
@@ -266,18 +363,24 @@ impl<S: Sink> Core<S> {
         }
     }
 
-    /// A job's handle is closed: what it carries waits for the job's end.
+    /// A job's handle is closed: what it carries waits for the job's end if its thread may be using it.
     pub(super) fn job_close(&mut self, id: Id, job: JobSlot, user: S::User) {
-        match job.task {
+        let over = match job.task {
             Some(task) if self.jobs.inherited => {
                 std::mem::forget(task);
-                self.releases.push_back(Release::Handle(id, user));
+                true
             }
-            Some(task) if !task.take_back() => self.jobs.orphans.push((id, user)),
-            undelivered => {
-                self.jobs.outstanding -= usize::from(undelivered.is_some());
-                self.releases.push_back(Release::Handle(id, user));
+            Some(task) if task.take_back() => {
+                self.jobs.outstanding -= 1;
+                true
             }
+            Some(_) => !job.kind.uses_user(),
+            None => true,
+        };
+        if over {
+            self.releases.push_back(Release::Handle(id, user));
+        } else {
+            self.jobs.orphans.push((id, user));
         }
     }
 
@@ -289,14 +392,26 @@ impl<S: Sink> Core<S> {
                 self.releases.push_back(Release::Handle(task.id, user));
                 continue;
             }
+            if matches!(self.table.get(task.id).map(|entry| &entry.slot), Some(Slot::Connecting(_))) {
+                self.connect_resolved(task.id, outcome);
+                continue;
+            }
             self.set_active(task.id, false);
             let Some(entry) = self.table.get_mut(task.id) else { continue };
-            if let Slot::Job(job) = &mut entry.slot {
+            if let Some(job) = entry.slot.job_mut() {
                 job.task = None;
             }
             self.stats.events += 1;
             return Some((task.id, entry.user.clone(), outcome));
         }
         None
+    }
+}
+
+/// How many threads a pool may have. The system is asked only when one is made: its answer takes reading some files.
+fn threads(asked: usize) -> usize {
+    match asked {
+        0 => crate::sys::thread::processors().max(MIN_WORK_THREADS as usize),
+        some => some,
     }
 }

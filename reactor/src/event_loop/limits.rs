@@ -35,6 +35,11 @@ pub(super) const ACCEPTS_PER_TURN: u32 = 64;
 /// How long a listener rests that has run out of descriptors or memory, unless one of its connections is closed before:
 /// ten times a second costs nothing, and a client hardly notices.
 pub(super) const ACCEPT_RETRY_NS: i64 = 100_000_000;
+/// Descriptors that a program may be given: more than any has, and few enough to be made while the loop waits.
+pub(super) const MAX_STDIO: usize = 1024;
+
+/// The head start of an attempt to connect before the next address is tried: what RFC 8305, section 5, recommends.
+pub(super) const ATTEMPT_DELAY_NS: i64 = 250_000_000;
 
 /// The longest single wait: kernels differ in what they take above this, and a wait that ends early is only repeated.
 pub(super) const LONGEST_WAIT_NS: i64 = 1_000_000_000 * 86_400 * 365;

@@ -43,6 +43,8 @@ pub(super) struct Listener {
     paused: bool,
     /// There is no descriptor or memory for another connection.
     starving: bool,
+    /// It closes when no connection waits any more.
+    finishing: bool,
     retry: TimerKey,
     /// A descriptor to give up for a moment, for shedding.
     reserve: Option<OwnedFd>,
@@ -86,6 +88,21 @@ impl<S: Sink> EventLoop<S> {
     pub fn listener_pause(&self, id: Id, pause: bool) -> Result<()> {
         let mut core = self.core()?;
         core.listener(id)?.paused = pause;
+        core.listener_rewait(id);
+        Ok(())
+    }
+
+    /// Accepts what waits in the system's queue, then closes. (Closing at once resets those who wait.)
+    ///
+    /// # Errors
+    /// [`Error::KIND`], [`Error::STALE`], [`Error::FORKED`], [`Error::PANIC`].
+    pub fn listener_finish(&self, id: Id) -> Result<()> {
+        let mut core = self.core()?;
+        let listener = core.listener(id)?;
+        (listener.finishing, listener.paused, listener.starving) = (true, false, false);
+        // Its turn comes even if nobody waits.
+        let retry = listener.retry;
+        core.timers.push_back(retry, 0);
         core.listener_rewait(id);
         Ok(())
     }
@@ -135,8 +152,18 @@ impl<S: Sink> Core<S> {
             }
         };
         let shape = Rc::new(Shape { listener: id, ..config.shape.clone() });
-        let (open, paused, starving) = (0, false, false);
-        let listener = Listener { owned, shape, config, open, paused, starving, retry, reserve, _path: path };
+        let listener = Listener {
+            owned,
+            shape,
+            config,
+            open: 0,
+            paused: false,
+            starving: false,
+            finishing: false,
+            retry,
+            reserve,
+            _path: path,
+        };
         self.entry(id)?.slot = Slot::Listener(Box::new(listener));
         self.set_active(id, true);
         Ok(())
@@ -156,6 +183,17 @@ impl<S: Sink> Core<S> {
         self.next_accepted()
     }
 
+    /// A listener that is finishing looks whether anybody waits.
+    pub(super) fn next_finishing(&mut self) -> Option<(Id, S::User, Told)> {
+        while let Some(id) = self.turn.finishing.pop() {
+            let told = self.listener_ready(id);
+            if told.is_some() {
+                return told;
+            }
+        }
+        None
+    }
+
     /// The next connection of the listener that the turn is at.
     pub(super) fn next_accepted(&mut self) -> Option<(Id, S::User, Told)> {
         while let Some((id, left)) = self.turn.accepting {
@@ -172,7 +210,10 @@ impl<S: Sink> Core<S> {
                     }
                 }
                 Err(error) => match kind_of(error) {
-                    Failure::NoneWaits => break,
+                    Failure::NoneWaits => {
+                        self.listener_waited_for(id);
+                        break;
+                    }
                     Failure::Gone => {}
                     Failure::NoRoom => return self.listener_starves(id, error),
                     Failure::Broken => return self.listener_broken(id, error),
@@ -181,6 +222,14 @@ impl<S: Sink> Core<S> {
         }
         self.turn.accepting = None;
         None
+    }
+
+    /// Nobody waits any more: one that is finishing closes.
+    fn listener_waited_for(&mut self, id: Id) {
+        if self.listener_mut(id).is_some_and(|listener| listener.finishing) {
+            // Cannot fail: it was just found.
+            let _ = self.close(id);
+        }
     }
 
     fn listener_accepted(&mut self, id: Id, fd: OwnedFd, peer: Option<Address>) -> Option<(Id, S::User, Told)> {
@@ -250,6 +299,9 @@ impl<S: Sink> Core<S> {
     pub(super) fn listener_retry(&mut self, id: Id) {
         if let Some(listener) = self.listener_mut(id) {
             listener.starving = false;
+            if listener.finishing {
+                self.turn.finishing.push(id);
+            }
             self.listener_rewait(id);
         }
     }
@@ -267,7 +319,7 @@ impl<S: Sink> Core<S> {
         }
     }
 
-    pub(super) fn listener_dispose(&mut self, id: Id, listener: Box<Listener>) {
+    pub(super) fn listener_dispose(&mut self, id: Id, listener: Listener) {
         self.timers.destroy(listener.retry);
         self.disown(id, listener.owned);
     }

@@ -11,8 +11,10 @@ pub mod clock;
 pub mod closures;
 mod conn;
 mod connect;
+mod connect_name;
 mod core;
 mod dispatch;
+mod file;
 mod fork;
 mod handles;
 mod hooks;
@@ -23,12 +25,17 @@ mod limits;
 mod listener;
 mod nest;
 mod owned;
+mod process;
+mod rate;
 mod ready;
+mod resolve;
 mod run;
 mod signal;
 mod stats;
 mod timer;
 mod turn;
+mod udp;
+mod watch;
 mod work;
 
 pub use self::core::HookKind;
@@ -41,12 +48,16 @@ pub use inbox::{Registry, stop, wake};
 pub use jobs::{JobKind, Outcome};
 pub use limits::{DEFAULT_MAX_POSTS, MAX_WORK_THREADS, MIN_WORK_THREADS};
 pub use listener::ListenerConfig;
+pub use rate::RateConfig;
 pub use stats::Stats;
+pub use udp::{UdpOption, UdpStats};
 
 use self::core::Core;
 use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use crate::base::id::Id;
+use crate::io::datagram::Received;
+use crate::sys::Fd;
 use crate::sys::poller::{Poller, Waker};
 use crate::sys::port::Claim;
 use crate::sys::thread;
@@ -99,6 +110,8 @@ pub enum Event<'a> {
     Opened,
     /// A connection has received bytes, or a frame of them.
     Data(&'a [u8]),
+    /// The peer of a connection has passed descriptors, which belong to the program from now on.
+    Passed(&'a [Fd]),
     /// A connection has something to read, which the program does by itself.
     Readable,
     /// The peer has ended its direction.
@@ -119,6 +132,38 @@ pub enum Event<'a> {
         /// 0 when both directions ended in good order.
         reason: i32,
     },
+    /// A process has ended; the handle closes after this.
+    Exit {
+        /// 0, or why the rest is not known: [`Error::NOT_FOUND`], the program itself has reaped it;
+        /// [`Error::NOT_SUPPORTED`], it is no child of this process; [`Error::FORKED`], it is one of the parent's.
+        status: i32,
+        /// What it returned; -1 when it did not.
+        code: i32,
+        /// What has killed it; else 0.
+        signal: i32,
+    },
+    /// Something that is watched has changed.
+    Change {
+        /// 0, or the code of an error that concerns `name`: it is not watched (any more).
+        status: i32,
+        /// Bits of [`crate::base::change`].
+        changes: u32,
+        /// The same for both halves of a move; else 0.
+        cookie: u32,
+        /// Below the watched directory; empty for the watched path itself.
+        name: &'a std::ffi::CStr,
+    },
+    /// Datagrams have come: one at least, and only one where [`Sink::largest_carry`] has a limit.
+    Datagrams(&'a Received),
+    /// The network, or the system, has refused datagrams that were sent, or receiving has failed.
+    UdpError {
+        /// An error code.
+        status: i32,
+        /// To whom the datagram was sent that has caused it, where that is known.
+        peer: Option<&'a Address>,
+    },
+    /// No datagram waits to be sent any more.
+    UdpDrained,
 }
 
 /// Where events go: the only exit to user code. The loop holds no borrow while it calls these, so they may call any of its
@@ -141,6 +186,11 @@ pub trait Sink: Sized + 'static {
     fn accepted_user(listener: &Self::User) -> Self::User;
     /// A handle has an event.
     fn deliver(&self, event_loop: &EventLoop<Self>, id: Id, user: &Self::User, event: Event<'_>);
+    /// As [`Sink::deliver`] with [`Event::Data`]: the event of which there are most.
+    #[inline]
+    fn deliver_bytes(&self, event_loop: &EventLoop<Self>, id: Id, user: &Self::User, bytes: &[u8]) {
+        self.deliver(event_loop, id, user, Event::Data(bytes));
+    }
     /// A post or deferred call has its turn.
     fn post(&self, event_loop: &EventLoop<Self>, post: &mut Self::Post);
     /// The handle is gone for good and its user is given back.
@@ -231,9 +281,15 @@ impl<S: Sink> EventLoop<S> {
         self.poisoned.set(true);
     }
 
-    /// The state, for the length of one command.
-    #[inline]
+    /// The state, for the length of one command. Not inlined: every command begins with it, and few are in a hurry.
+    #[inline(never)]
     fn core(&self) -> Result<RefMut<'_, Core<S>>> {
+        self.core_inline()
+    }
+
+    /// The same for what is called once a request or more often.
+    #[inline(always)]
+    fn core_inline(&self) -> Result<RefMut<'_, Core<S>>> {
         if self.claim.is_forked() {
             return Err(Error::FORKED);
         }

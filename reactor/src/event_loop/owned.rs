@@ -80,6 +80,11 @@ impl OwnedSet {
     }
 }
 
+#[inline]
+pub(super) fn is_owned(ready: Ready) -> bool {
+    Id::from_raw(ready.key).operation() == OPERATION
+}
+
 fn registration(id: Id, interest: u8) -> Registration {
     // Urgent data is read in line (SO_OOBINLINE), and must not report by itself.
     Registration {
@@ -230,6 +235,9 @@ impl Slot {
         match self {
             Slot::Conn(conn) => Some(&mut conn.owned),
             Slot::Listener(listener) => Some(&mut listener.owned),
+            Slot::Process(slot) => Some(&mut slot.owned),
+            Slot::Watch(slot) => Some(&mut slot.owned),
+            Slot::Udp(udp) => Some(&mut udp.owned),
             _ => None,
         }
     }
@@ -242,12 +250,53 @@ impl<S: Sink> Core<S> {
         match self.table.get_mut(id)?.slot {
             Slot::Conn(_) => self.conn_ready(id, bits),
             Slot::Listener(_) => self.listener_ready(id),
+            Slot::Process(_) => self.process_ready(id),
+            Slot::Watch(_) => self.watch_ready(id),
+            Slot::Udp(_) => self.udp_ready(id, bits),
             _ => None,
         }
     }
 
+    /// What the handle has left to tell of what it has taken before.
+    #[inline]
+    pub(super) fn owned_more(&mut self, id: Id) -> Option<(Id, S::User, Told)> {
+        match self.table.get_mut(id)?.slot {
+            Slot::Watch(_) => self.next_change(id),
+            _ => None,
+        }
+    }
+
+    /// In a forked child: another descriptor in the place of one that is shared with the parent. [`Core::move_owned`] comes
+    /// later.
+    ///
+    /// # Errors
+    /// [`Error::NO_MEMORY`].
+    pub(super) fn replace_owned(&mut self, id: Id, fd: OwnedFd) -> Result<()> {
+        let Core { owned: set, table, .. } = self;
+        set.reserve(fd.as_raw_fd())?;
+        if let Some(owned) = table.get_mut(id).and_then(|entry| entry.slot.owned_mut()) {
+            set.mark(owned.fd(), false);
+            owned.fd = fd;
+            set.mark(owned.fd(), true);
+        }
+        Ok(())
+    }
+
+    /// In a forked child: the handle is ready whatever its descriptor says, until it wants nothing more.
+    pub(super) fn owned_always(&mut self, id: Id) {
+        let Some(owned) = self.table.get_mut(id).and_then(|entry| entry.slot.owned_mut()) else { return };
+        if !owned.always {
+            owned.always = true;
+            self.owned.always.push(id);
+        }
+    }
+
     /// The kernel does not know a handle's descriptor any more.
-    fn owned_lost(&mut self, _id: Id) {}
+    fn owned_lost(&mut self, id: Id) {
+        if let Some(Slot::Udp(_)) = self.table.get(id).map(|entry| &entry.slot) {
+            self.udp_lost(id);
+        }
+    }
 }
 
 impl<S: Sink> EventLoop<S> {

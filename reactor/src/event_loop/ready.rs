@@ -1,7 +1,7 @@
 //! What the wait has found, one delivery at a time: async handles, lost descriptors, signals, descriptors.
 
 use super::core::{Core, Slot, Told};
-use super::owned;
+use super::owned::is_owned;
 use super::timer::wall_registration;
 use super::turn::WALL_KEY;
 use super::{Event, Sink};
@@ -54,7 +54,13 @@ impl<S: Sink> Core<S> {
     }
 
     pub(super) fn next_io(&mut self) -> Option<(Id, S::User, Told)> {
+        if let Some(told) = self.turn.more.take().and_then(|id| self.owned_more(id)) {
+            return Some(told);
+        }
         loop {
+            if let Some(told) = self.next_datagram() {
+                return Some(told);
+            }
             if self.turn.current.is_some() {
                 if let told @ Some(_) = self.next_of_current() {
                     return told;
@@ -62,6 +68,11 @@ impl<S: Sink> Core<S> {
             }
             if self.turn.accepting.is_some() {
                 if let told @ Some(_) = self.next_accepted() {
+                    return told;
+                }
+            }
+            if !self.turn.finishing.is_empty() {
+                if let told @ Some(_) = self.next_finishing() {
                     return told;
                 }
             }
@@ -135,7 +146,10 @@ impl<S: Sink> Core<S> {
     #[inline]
     fn tell_io(&mut self, id: Id, bits: u32) -> Option<(Id, S::User, Told)> {
         let entry = self.table.get_mut(id)?;
-        let Slot::Io(io) = &mut entry.slot else { return None };
+        let Slot::Io(io) = &mut entry.slot else {
+            self.connect_ready(id);
+            return None;
+        };
         let ready = bits & (io.interest | ERROR | HANGUP);
         if io.interest == 0 || ready == 0 {
             return None;
@@ -185,9 +199,4 @@ impl<S: Sink> Core<S> {
         self.move_owned();
         Ok(())
     }
-}
-
-#[inline]
-fn is_owned(ready: Ready) -> bool {
-    Id::from_raw(ready.key).operation() == owned::OPERATION
 }

@@ -44,6 +44,20 @@ impl<S: Sink> EventLoop<S> {
         self.ended()
     }
 
+    /// As [`EventLoop::run`], and does something after each turn.
+    ///
+    /// # Errors
+    /// As [`EventLoop::run`].
+    pub fn run_watched(&self, mut after_turn: impl FnMut(&Self)) -> Result<bool> {
+        let running = Running::begin(self)?;
+        self.core()?.turn.run_begins();
+        while self.may_go_on()? {
+            running.0.turn(-1)?;
+            after_turn(self);
+        }
+        self.ended()
+    }
+
     /// Runs turns until one has delivered something; whether anything is left. Ends without any when the loop is woken or
     /// stopped. When nothing keeps it alive it runs one turn that does not wait.
     ///
@@ -135,9 +149,14 @@ impl<S: Sink> EventLoop<S> {
 
     fn turn(&self, longest_wait_ns: i64) -> Result<()> {
         loop {
-            let step = self.core()?.step(&self.claim, self.inbox, &self.sink, longest_wait_ns)?;
+            let step = self.core_inline()?.step(&self.claim, self.inbox, &self.sink, longest_wait_ns)?;
             match step {
-                Step::Deliver(id, user, told) => self.dispatch(id, &user, told),
+                Step::Deliver(id, user, told) => {
+                    self.dispatch(id, &user, told);
+                    drop(user);
+                    self.plain_reads()?;
+                }
+                Step::Found => self.plain_reads()?,
                 Step::Post(post) => self.dispatch_post(post),
                 Step::Release(release) => self.release(release),
                 Step::Pause | Step::End => return Ok(()),

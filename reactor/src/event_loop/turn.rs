@@ -47,6 +47,8 @@ pub(super) struct Turn<S: Sink> {
     pub(super) asyncs: Vec<Id>,
     pub(super) next_async: usize,
     pub(super) signals: VecDeque<Id>,
+    /// Whose turn it is before the next descriptor's: it has taken more than one event.
+    pub(super) more: Option<Id>,
     pub(super) zombie: bool,
     /// Connections to come by, and how far we are.
     pub(super) conns: Vec<Id>,
@@ -55,6 +57,8 @@ pub(super) struct Turn<S: Sink> {
     pub(super) current: Option<Current>,
     /// The listener whose connections are being accepted, and how many more may be.
     pub(super) accepting: Option<(Id, u32)>,
+    /// Listeners that close when nobody waits.
+    pub(super) finishing: Vec<Id>,
     wall_now_ns: i64,
     /// When the last wait ended, while a run goes on.
     busy_since_ns: Option<i64>,
@@ -69,6 +73,8 @@ pub(super) enum Step<S: Sink> {
     Deliver(Id, S::User, Told),
     Post(S::Post),
     Release(Release<S>),
+    /// Go through what the wait has found.
+    Found,
     /// The sink has no room.
     Pause,
     /// The turn is over.
@@ -90,11 +96,13 @@ impl<S: Sink> Turn<S> {
             asyncs: Vec::new(),
             next_async: 0,
             signals: VecDeque::new(),
+            more: None,
             zombie: false,
             conns: Vec::new(),
             next_conn: 0,
             current: None,
             accepting: None,
+            finishing: Vec::new(),
             wall_now_ns: 0,
             busy_since_ns: None,
             woken: false,
@@ -111,6 +119,11 @@ impl<S: Sink> Turn<S> {
     /// Whether a turn was begun and not ended.
     pub(super) fn is_open(&self) -> bool {
         self.stage != Stage::Begin
+    }
+
+    /// Whether it is at what the wait has found.
+    pub(super) fn is_at_io(&self) -> bool {
+        self.stage == Stage::Io
     }
 
     /// In a forked child: the turn was that of a thread which does not exist here.
@@ -148,7 +161,7 @@ impl<S: Sink> Turn<S> {
         self.asyncs.clear();
         self.signals.clear();
         (self.next_ready, self.next_tell, self.next_async) = (0, 0, 0);
-        (self.regular_done, self.zombie) = (true, false);
+        (self.regular_done, self.zombie, self.more) = (true, false, None);
         (self.current, self.accepting) = (None, None);
     }
 }
@@ -181,7 +194,12 @@ impl<S: Sink> Core<S> {
                         return Ok(Step::End);
                     }
                 },
-                _ => self.next_stage()?,
+                _ => {
+                    self.next_stage()?;
+                    if self.turn.is_at_io() && !self.turn.ready.is_empty() {
+                        return Ok(Step::Found);
+                    }
+                }
             }
         }
     }
@@ -209,12 +227,9 @@ impl<S: Sink> Core<S> {
                 queue(&mut self.turn.posts, &mut self.deferred);
                 self.enter_hooks(HookKind::Idle)
             }
-            Stage::Hooks(HookKind::Idle) => self.enter_hooks(HookKind::Prepare),
-            Stage::Hooks(HookKind::Prepare) => Stage::Wait,
-            Stage::Hooks(HookKind::Check) => Stage::Releases,
-            Stage::Timers if self.wall_timers.armed_count() == 0 => Stage::Posts,
-            Stage::Timers => Stage::WallTimers,
-            Stage::WallTimers => Stage::Posts,
+            Stage::Hooks(kind) => self.after_hooks(kind),
+            Stage::Timers if self.wall_timers.armed_count() > 0 => Stage::WallTimers,
+            Stage::Timers | Stage::WallTimers => self.after_timers(),
             Stage::Jobs => Stage::Asyncs,
             Stage::Asyncs => {
                 self.turn.conns.clear();
@@ -238,10 +253,31 @@ impl<S: Sink> Core<S> {
     /// Those started by now are called; what they start is called in the next turn.
     fn enter_hooks(&mut self, kind: HookKind) -> Stage {
         let started = &self.hooks[kind as usize];
-        if !started.is_empty() {
-            self.turn.hooks.extend(started);
+        if started.is_empty() {
+            return self.after_hooks(kind);
         }
+        self.turn.hooks.extend(started);
         Stage::Hooks(kind)
+    }
+
+    fn after_hooks(&mut self, kind: HookKind) -> Stage {
+        match kind {
+            HookKind::Idle => self.enter_hooks(HookKind::Prepare),
+            HookKind::Prepare => Stage::Wait,
+            HookKind::Check => Stage::Releases,
+        }
+    }
+
+    /// Straight on to the I/O, as most often, when there is nothing before it.
+    fn after_timers(&mut self) -> Stage {
+        let turn = &mut self.turn;
+        let quiet = turn.posts.is_empty()
+            && !self.jobs.has_ended()
+            && turn.next_async >= turn.asyncs.len()
+            && self.conns.listed.is_empty()
+            && turn.signals.is_empty()
+            && !self.descriptors.has_casualties();
+        if quiet { Stage::Io } else { Stage::Posts }
     }
 
     fn next_hook(&mut self, kind: HookKind) -> Option<(Id, S::User, Told)> {
@@ -294,7 +330,9 @@ impl<S: Sink> Core<S> {
 
     /// Decides what this turn will do: whatever comes up later is for the next one.
     fn settle(&mut self, claim: &Claim, inbox: &Inbox<S::Post>) -> Result<()> {
-        self.timers.resolve(self.now_ns);
+        if self.timers.has_marked() {
+            self.timers.resolve(self.now_ns);
+        }
         self.timers.begin_expiry(self.now_ns);
         if self.wall_timers.armed_count() > 0 {
             self.turn.wall_now_ns = self.clock.wall_ns();
@@ -343,7 +381,9 @@ impl<S: Sink> Core<S> {
         if idle || self.has_work() || self.descriptors.any_regular_ready() || self.any_always_ready() {
             return 0;
         }
-        self.timers.resolve(now_ns);
+        if self.timers.has_marked() {
+            self.timers.resolve(now_ns);
+        }
         let mut rest = if longest_wait_ns < 0 { i64::MAX } else { longest_wait_ns };
         if let Some(deadline) = self.timers.next_deadline() {
             rest = rest.min(deadline.saturating_sub(now_ns));
@@ -393,6 +433,14 @@ impl<S: Sink> Core<S> {
             }
             Slot::Conn(_) => {
                 self.conn_timer(id);
+                None
+            }
+            Slot::Connecting(_) => {
+                self.connect_timer(id);
+                None
+            }
+            Slot::Rate(_) => {
+                self.rate_let_on(id);
                 None
             }
             Slot::Listener(_) => {

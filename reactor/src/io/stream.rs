@@ -40,6 +40,12 @@ impl Outgoing {
         self.0.as_ref().is_none_or(|queue| queue.is_empty())
     }
 
+    /// Whether nothing waits and nothing is over: there is not even a queue.
+    #[inline]
+    pub fn is_unused(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// Bytes that wait in memory.
     #[inline]
     pub fn bytes(&self) -> usize {
@@ -99,6 +105,15 @@ impl Outgoing {
         self.queue().push(pieces, 0)
     }
 
+    /// Lets wait what is behind the first `sent` bytes, which are out already; how many those were.
+    ///
+    /// # Errors
+    /// [`Error::NO_MEMORY`].
+    pub fn push_rest(&mut self, bytes: &[u8], sent: usize) -> Result<usize> {
+        self.queue().push(&[IoSlice::new(bytes)], sent)?;
+        Ok(sent)
+    }
+
     /// Lets a buffer wait; 0 bytes went out at once.
     ///
     /// # Errors
@@ -122,6 +137,16 @@ impl Outgoing {
         Ok(())
     }
 
+    /// Lets bytes wait, with whose first the descriptors go; [`Outgoing::flush`] begins with them.
+    ///
+    /// # Errors
+    /// [`Error::NO_MEMORY`].
+    pub fn push_passing(&mut self, files: Vec<SharedFile>, bytes: Vec<u8>) -> Result<()> {
+        self.queue().reserve()?;
+        self.queue().push_passing(files, bytes);
+        Ok(())
+    }
+
     /// Lets a mark wait: it is over when everything before it is written.
     ///
     /// # Errors
@@ -132,17 +157,17 @@ impl Outgoing {
         Ok(())
     }
 
-    /// Writes what the system takes; how many bytes.
+    /// Writes what the system takes, but at most so much; how many bytes.
     ///
     /// # Errors
     /// The system's; EIO when a file has become shorter than its range.
-    pub fn flush(&mut self, fd: Fd, kind: StreamKind) -> (u64, Result<Flushed>) {
+    pub fn flush(&mut self, fd: Fd, kind: StreamKind, most: usize) -> (usize, Result<Flushed>) {
         let mut sent = 0;
         for _ in 0..FLUSH_BUDGET {
-            match self.flush_once(fd, kind) {
+            match self.flush_once(fd, kind, most - sent) {
                 Ok(Some((count, more))) => {
-                    sent += count as u64;
-                    if !more {
+                    sent += count;
+                    if !more || sent == most {
                         break;
                     }
                 }
@@ -156,10 +181,10 @@ impl Outgoing {
     }
 
     /// One system call: how many bytes it took and whether another one could take more. `None`: there is nothing left.
-    fn flush_once(&mut self, fd: Fd, kind: StreamKind) -> Result<Option<(usize, bool)>> {
+    fn flush_once(&mut self, fd: Fd, kind: StreamKind, most: usize) -> Result<Option<(usize, bool)>> {
         let Some(queue) = &mut self.0 else { return Ok(None) };
         let mut slices = [IoSlice::new(&[]); MOST_SLICES];
-        let (count, more) = match queue.front(&mut slices) {
+        let (count, more) = match queue.front(&mut slices, most) {
             Front::Empty => {
                 // What is left are empty pieces and marks.
                 queue.advance(0);
@@ -170,8 +195,13 @@ impl Outgoing {
                 let count = if offered == 0 { 0 } else { stream::write_vectored(fd, kind, &slices[..used])? };
                 (count, count == offered)
             }
+            Front::Passing { files, bytes } => {
+                let part = &bytes[..bytes.len().min(most)];
+                let count = stream::send_with_descriptors(fd, part, files)?;
+                (count, count == bytes.len())
+            }
             Front::File { file, offset, length } => {
-                let part = usize::try_from(length).unwrap_or(usize::MAX).min(FILE_BUDGET);
+                let part = usize::try_from(length).unwrap_or(usize::MAX).min(FILE_BUDGET).min(most);
                 match send_part(fd, kind, file, offset, part)? {
                     0 if part > 0 => {
                         return Err(Error::os(libc::EIO).because("the file is shorter than what was to be sent"));

@@ -1,8 +1,9 @@
 //! A mutex that a forked child can take back.
 
 use super::annotate;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::ops::{Deref, DerefMut};
+use std::time::Duration;
 
 /// A short lock around `T`. Never held while user code runs or while a call waits.
 pub struct Lock<T>(Mutex<T>);
@@ -52,6 +53,37 @@ impl<T> Lock<T> {
         unsafe { std::ptr::write(self.0.data_ptr(), fresh) };
         // SAFETY: the lock is held, by a thread that does not exist in this process.
         unsafe { self.0.force_unlock() };
+    }
+}
+
+/// Lets those who hold a lock wait until others have changed what it guards.
+#[derive(Default)]
+pub struct Bell(Condvar);
+
+impl Bell {
+    /// Gives the lock up until somebody rings; it is held again afterwards. May end without reason.
+    pub fn wait<T>(&self, locked: &mut Locked<'_, T>) {
+        annotate::happens_before(locked.name);
+        self.0.wait(&mut locked.guard);
+        annotate::happens_after(locked.name);
+    }
+
+    /// The same for at most so long; whether somebody rang.
+    pub fn wait_for<T>(&self, locked: &mut Locked<'_, T>, most: Duration) -> bool {
+        annotate::happens_before(locked.name);
+        let timed_out = self.0.wait_for(&mut locked.guard, most).timed_out();
+        annotate::happens_after(locked.name);
+        !timed_out
+    }
+
+    /// Lets all go on who wait.
+    pub fn ring(&self) {
+        self.0.notify_all();
+    }
+
+    /// Lets one go on who waits.
+    pub fn ring_one(&self) {
+        self.0.notify_one();
     }
 }
 

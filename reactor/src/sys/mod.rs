@@ -6,7 +6,7 @@
 //! |---|---|
 //! | [`clock`] | the monotonic and the wall clock in nanoseconds; [`clock::WallWatch`] tells of jumps |
 //! | [`fork`] | the number of forks this process has come through, without a system call |
-//! | [`thread`] | a number for the calling thread that is never reused |
+//! | [`thread`] | a number for the calling thread that is never reused; how many processors there are |
 //! | [`lock::Lock`] | a mutex that a forked child can take back |
 //! | [`port`] | the thread-safe door of each loop: claim, wake, stop, pending signals |
 //! | [`poller::Poller`] | register descriptors, wait for readiness, be woken |
@@ -17,8 +17,16 @@
 //! | [`signal`] | subscribe a loop to a signal, count deliveries |
 //! | [`socket`] | make and name sockets; addresses as the system has them |
 //! | [`stream`] | read, write, accept, connect, copy files to streams; never SIGPIPE |
+//! | [`splice`] | move bytes from stream to stream inside the kernel |
 //! | [`tty`] | terminals: mode and size; opening one anew |
 //! | [`bound`] | listening sockets, and the files of Unix sockets |
+//! | [`resolve`] | look up hosts and the names of addresses, which blocks |
+//! | [`file`] | open, read, write, stat, copy: what waits for the disk |
+//! | [`shared_file::SharedFile`] | an open file that operations on other threads share |
+//! | [`process`] | start, watch, signal and reap processes |
+//! | [`inotify`] | changes of files and directories, one raw event after another (Linux) |
+//! | [`datagram`] | send and receive many datagrams a call; errors and who caused them |
+//! | [`socket_options`] | options of sockets of several kinds; groups |
 //! | [`annotate`] | tells helgrind about our synchronisation (test builds only) |
 //!
 //! Nothing else of this folder is visible above it.
@@ -26,7 +34,10 @@
 pub mod annotate;
 pub mod bound;
 pub mod clock;
+pub mod datagram;
+pub mod file;
 pub mod fork;
+pub mod inotify;
 pub mod lock;
 #[cfg(target_os = "linux")]
 pub mod native;
@@ -35,8 +46,13 @@ pub mod poll_once;
 pub mod poller;
 pub mod pool;
 pub mod port;
+pub mod process;
+pub mod resolve;
+pub mod shared_file;
 pub mod signal;
 pub mod socket;
+pub mod socket_options;
+pub mod splice;
 pub mod stream;
 pub mod thread;
 pub mod tty;

@@ -45,6 +45,7 @@ pub fn port(tag: u16) -> &'static Port {
 /// A tag of one's own, until it is dropped.
 pub struct Claim {
     tag: u16,
+    port: &'static Port,
     generation: u32,
     /// Above every generation given out by this owner; set before the drop.
     pub next_floor: u32,
@@ -195,12 +196,12 @@ impl Claim {
         let mine = (u64::from(generation) << 2) | CLAIMED;
         port.life.compare_exchange(free, mine, Ordering::AcqRel, Ordering::Relaxed).ok()?;
         annotate::atomic_memory(&raw const *port as usize, size_of::<Port>());
-        Some(Claim { tag, generation, next_floor: generation + 1 })
+        Some(Claim { tag, port, generation, next_floor: generation + 1 })
     }
 
     /// Opens the port: wakes write to `wake_fd`.
     pub fn open(&self, wake_fd: Fd) {
-        let port = port(self.tag);
+        let port = self.port;
         port.epoch.store(fork::epoch(), Ordering::Relaxed);
         port.signals.store(0, Ordering::Relaxed);
         port.stop.store(false, Ordering::Relaxed);
@@ -213,7 +214,7 @@ impl Claim {
     /// In a forked child, whose only thread is the caller: opens the inherited port anew. While the loop is running it
     /// stays disarmed.
     pub fn reopen(&self, wake_fd: Fd, running: bool) {
-        port(self.tag).visitors.store(0, Ordering::SeqCst);
+        self.port.visitors.store(0, Ordering::SeqCst);
         self.open(wake_fd);
         if running {
             self.disarm();
@@ -222,7 +223,7 @@ impl Claim {
 
     /// Shuts the port and waits until nobody is inside. Afterwards the wake descriptor may be closed.
     pub fn shut(&self) {
-        let port = port(self.tag);
+        let port = self.port;
         port.life.store((u64::from(self.generation) << 2) | CLAIMED, Ordering::SeqCst);
         // In a forked child the visitors of the parent's other threads never leave.
         if port.epoch.load(Ordering::Relaxed) != fork::epoch() {
@@ -252,61 +253,61 @@ impl Claim {
     /// Whether this process is a forked child of the one the owner belongs to.
     #[inline]
     pub fn is_forked(&self) -> bool {
-        port(self.tag).epoch.load(Ordering::Relaxed) != fork::epoch()
+        self.port.epoch.load(Ordering::Relaxed) != fork::epoch()
     }
 
     /// From now on wakes need not write: the owner looks at everything before it sleeps.
     #[inline]
     pub fn disarm(&self) {
-        if port(self.tag).armed.load(Ordering::SeqCst) {
-            port(self.tag).armed.store(false, Ordering::SeqCst);
+        if self.port.armed.load(Ordering::SeqCst) {
+            self.port.armed.store(false, Ordering::SeqCst);
         }
     }
 
     /// From now on a wake writes. The owner looks once more for work after this, and before it sleeps.
     #[inline]
     pub fn arm(&self) {
-        port(self.tag).armed.store(true, Ordering::SeqCst);
+        self.port.armed.store(true, Ordering::SeqCst);
     }
 
     /// Takes the signals that were delivered since the last time, one bit each.
     #[inline]
     pub fn take_signals(&self) -> u64 {
-        match port(self.tag).signals.load(Ordering::SeqCst) {
+        match self.port.signals.load(Ordering::SeqCst) {
             0 => 0,
-            _ => port(self.tag).signals.swap(0, Ordering::SeqCst),
+            _ => self.port.signals.swap(0, Ordering::SeqCst),
         }
     }
 
     /// Whether there are signals to take.
     pub fn has_signals(&self) -> bool {
-        port(self.tag).signals.load(Ordering::SeqCst) != 0
+        self.port.signals.load(Ordering::SeqCst) != 0
     }
 
     /// Whether a stop was asked for.
     pub fn stop_asked(&self) -> bool {
-        port(self.tag).stop.load(Ordering::SeqCst)
+        self.port.stop.load(Ordering::SeqCst)
     }
 
     /// Takes the request to stop.
     pub fn take_stop(&self) -> bool {
-        self.stop_asked() && port(self.tag).stop.swap(false, Ordering::SeqCst)
+        self.stop_asked() && self.port.stop.swap(false, Ordering::SeqCst)
     }
 
     /// Whether a wake was asked for.
     pub fn wake_asked(&self) -> bool {
-        port(self.tag).woken.load(Ordering::SeqCst)
+        self.port.woken.load(Ordering::SeqCst)
     }
 
     /// Takes the request to wake.
     pub fn take_wake(&self) -> bool {
-        self.wake_asked() && port(self.tag).woken.swap(false, Ordering::SeqCst)
+        self.wake_asked() && self.port.woken.swap(false, Ordering::SeqCst)
     }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        let port = port(self.tag);
+        let port = self.port;
         port.floor.store(self.next_floor.max(self.generation + 1), Ordering::Release);
         port.life.store((u64::from(self.generation) << 2) | FREE, Ordering::Release);
     }

@@ -160,6 +160,29 @@ pub fn with_all_blocked<T>(act: impl FnOnce() -> T) -> T {
     result
 }
 
+/// Takes away a signal that was sent to this thread, which blocks it.
+pub fn take_own(signum: i32) {
+    // SAFETY: all zero is a valid set, and the calls only touch sets of ours. The thread's own signals come before the
+    // process's; nothing is waited for.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        #[cfg(target_os = "linux")]
+        {
+            libc::sigemptyset(&mut set);
+            libc::sigaddset(&mut set, signum);
+            let now: libc::timespec = std::mem::zeroed();
+            libc::sigtimedwait(&set, std::ptr::null_mut(), &now);
+        }
+        #[cfg(not(target_os = "linux"))]
+        if libc::sigpending(&mut set) == 0 && libc::sigismember(&set, signum) == 1 {
+            libc::sigemptyset(&mut set);
+            libc::sigaddset(&mut set, signum);
+            let mut taken = 0;
+            libc::sigwait(&set, &mut taken);
+        }
+    }
+}
+
 /// In a forked child the lock may be held by a thread that exists only in the parent. Then the dispositions to go back to
 /// are lost and our handler stays, which does no harm: it only rings at open ports.
 fn lock_saved() -> Locked<'static, Saved> {

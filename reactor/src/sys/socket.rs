@@ -124,6 +124,11 @@ impl RawAddress {
         ((&raw mut self.storage).cast(), &raw mut self.length)
     }
 
+    /// The system's structure.
+    pub(crate) fn storage(&self) -> sockaddr_storage {
+        self.storage
+    }
+
     pub(crate) fn length(&self) -> socklen_t {
         self.length
     }

@@ -5,7 +5,7 @@ use super::{Fd, errno};
 use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use std::io::IoSlice;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 /// What a descriptor of a stream is, as far as calls differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +35,11 @@ pub fn stream_kind(fd: Fd) -> Result<StreamKind> {
         libc::S_IFDIR => Err(Error::invalid("the descriptor is a directory")),
         _ => Ok(StreamKind::Other),
     }
+}
+
+/// Whether it is a Unix socket.
+pub fn is_unix(fd: Fd) -> bool {
+    matches!(super::socket::local_address(fd), Ok(Address::Unix(_)))
 }
 
 /// The size of a regular file.
@@ -70,7 +75,7 @@ pub fn set_nonblocking(fd: Fd, nonblocking: bool) -> Result<bool> {
 }
 
 /// Repeats a call that a signal has interrupted.
-#[inline]
+#[inline(always)]
 fn counted(mut call: impl FnMut() -> isize) -> Result<usize> {
     loop {
         let count = call();
@@ -88,7 +93,7 @@ fn counted(mut call: impl FnMut() -> isize) -> Result<usize> {
 ///
 /// # Errors
 /// The system's: EAGAIN when nothing is there, ECONNRESET.
-#[inline]
+#[inline(always)]
 pub fn read(fd: Fd, buffer: &mut [u8]) -> Result<usize> {
     // SAFETY: the buffer has that many bytes.
     counted(|| unsafe { libc::read(fd, buffer.as_mut_ptr().cast(), buffer.len()) })
@@ -102,11 +107,20 @@ pub fn read(fd: Fd, buffer: &mut [u8]) -> Result<usize> {
 pub fn write(fd: Fd, kind: StreamKind, bytes: &[u8]) -> Result<usize> {
     let (first, length) = (bytes.as_ptr().cast(), bytes.len());
     match kind {
+        StreamKind::Socket => send(fd, bytes),
         // SAFETY: the slice has that many bytes.
-        StreamKind::Socket => counted(|| unsafe { libc::send(fd, first, length, libc::MSG_NOSIGNAL) }),
-        // SAFETY: as above.
         StreamKind::Other => without_sigpipe(|| counted(|| unsafe { libc::write(fd, first, length) })),
     }
+}
+
+/// The same to a socket.
+///
+/// # Errors
+/// As [`write`].
+#[inline(always)]
+pub fn send(fd: Fd, bytes: &[u8]) -> Result<usize> {
+    // SAFETY: the slice has that many bytes.
+    counted(|| unsafe { libc::send(fd, bytes.as_ptr().cast(), bytes.len(), libc::MSG_NOSIGNAL) })
 }
 
 /// Writes what fits of several pieces; how many bytes.
@@ -131,6 +145,88 @@ pub fn write_vectored(fd: Fd, kind: StreamKind, pieces: &[IoSlice<'_>]) -> Resul
             counted(|| unsafe { libc::writev(fd, pieces.as_ptr().cast(), pieces.len() as i32) })
         }),
     }
+}
+
+/// The most descriptors that one message can carry (SCM_MAX_FD of Linux).
+pub const MOST_DESCRIPTORS: usize = 253;
+
+/// Room for the control message of so many descriptors, aligned as its header must be.
+#[repr(C, align(8))]
+struct Control([u8; 1080]);
+
+const _: () = assert!(size_of::<Control>() >= 16 + MOST_DESCRIPTORS * 4 + 16);
+
+/// Writes what fits of some bytes to a Unix socket, and passes descriptors with the first of them.
+///
+/// # Errors
+/// As [`write`]; [`Error::INVALID`] for more than [`MOST_DESCRIPTORS`] or no bytes.
+pub fn send_with_descriptors(fd: Fd, bytes: &[u8], descriptors: &[impl AsRawFd]) -> Result<usize> {
+    if descriptors.len() > MOST_DESCRIPTORS || bytes.is_empty() {
+        return Err(Error::invalid("at most 253 descriptors go with at least one byte"));
+    }
+    let mut control = Control([0; 1080]);
+    let mut piece = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    // SAFETY: all zero is a valid msghdr.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = &mut piece;
+    message.msg_iovlen = 1;
+    if !descriptors.is_empty() {
+        let size = (descriptors.len() * size_of::<Fd>()) as u32;
+        message.msg_control = control.0.as_mut_ptr().cast();
+        // SAFETY: only computes a size.
+        message.msg_controllen = unsafe { libc::CMSG_SPACE(size) } as _;
+        // SAFETY: the control buffer is aligned and has room for a header and the numbers (checked above).
+        unsafe {
+            let header = libc::CMSG_FIRSTHDR(&message);
+            (*header).cmsg_level = libc::SOL_SOCKET;
+            (*header).cmsg_type = libc::SCM_RIGHTS;
+            (*header).cmsg_len = libc::CMSG_LEN(size) as _;
+            let data = libc::CMSG_DATA(header).cast::<Fd>();
+            for (at, descriptor) in descriptors.iter().enumerate() {
+                data.add(at).write_unaligned(descriptor.as_raw_fd());
+            }
+        }
+    }
+    // SAFETY: the message names memory that lives through the call.
+    counted(|| unsafe { libc::sendmsg(fd, &message, libc::MSG_NOSIGNAL) })
+}
+
+/// Reads what is there, and takes the descriptors that come with it: none is lost or left open unseen.
+///
+/// # Errors
+/// As [`read`]; [`Error::NO_MEMORY`].
+pub fn read_with_descriptors(fd: Fd, buffer: &mut [u8], descriptors: &mut Vec<OwnedFd>) -> Result<usize> {
+    descriptors.try_reserve(MOST_DESCRIPTORS)?;
+    let mut control = Control([0; 1080]);
+    let mut piece = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    // SAFETY: all zero is a valid msghdr.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = &mut piece;
+    message.msg_iovlen = 1;
+    message.msg_control = control.0.as_mut_ptr().cast();
+    message.msg_controllen = size_of::<Control>() as _;
+    #[cfg(target_os = "linux")]
+    let flags = libc::MSG_CMSG_CLOEXEC;
+    #[cfg(not(target_os = "linux"))]
+    let flags = 0;
+    // SAFETY: the message names memory of ours and the buffer.
+    let count = counted(|| unsafe { libc::recvmsg(fd, &mut message, flags) })?;
+    // SAFETY: the kernel has filled the control buffer and set its length.
+    let mut header = unsafe { libc::CMSG_FIRSTHDR(&message) };
+    while !header.is_null() {
+        // SAFETY: a header that the kernel wrote, with as many bytes of data as its length says.
+        unsafe {
+            if (*header).cmsg_level == libc::SOL_SOCKET && (*header).cmsg_type == libc::SCM_RIGHTS {
+                let length = (*header).cmsg_len as usize - libc::CMSG_LEN(0) as usize;
+                let data = libc::CMSG_DATA(header).cast::<Fd>();
+                for at in 0..length / size_of::<Fd>() {
+                    descriptors.push(own(data.add(at).read_unaligned())?);
+                }
+            }
+            header = libc::CMSG_NXTHDR(&message, header);
+        }
+    }
+    Ok(count)
 }
 
 /// Copies from a file to a stream inside the kernel; how many bytes, 0 at the end of the file.
@@ -163,7 +259,7 @@ pub fn read_at(file: Fd, buffer: &mut [u8], offset: i64) -> Result<usize> {
 }
 
 /// Does something that may raise SIGPIPE in this thread. A signal that the program was waiting for itself stays pending.
-fn without_sigpipe<T>(act: impl FnOnce() -> Result<T>) -> Result<T> {
+pub(super) fn without_sigpipe<T>(act: impl FnOnce() -> Result<T>) -> Result<T> {
     // SAFETY: all zero is a valid set; the calls only write to sets of ours.
     let (pipe, before, pending) = unsafe {
         let mut sets: [libc::sigset_t; 3] = std::mem::zeroed();
@@ -242,7 +338,6 @@ pub fn accept(fd: Fd) -> Result<(OwnedFd, Option<Address>)> {
 
 #[cfg(not(any(target_os = "linux", target_os = "freebsd", target_os = "netbsd")))]
 fn prepare(fd: &OwnedFd) -> Result<()> {
-    use std::os::fd::AsRawFd;
     set_nonblocking(fd.as_raw_fd(), true)?;
     // SAFETY: takes no pointers.
     check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) }).map(drop)
@@ -275,7 +370,6 @@ pub fn listen(fd: Fd, backlog: u32) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::fd::AsRawFd;
 
     fn pipe() -> (OwnedFd, OwnedFd) {
         let mut ends = [-1; 2];

@@ -230,7 +230,7 @@ impl Conn {
     }
 
     /// Whether more than the high mark waits.
-    fn see_high_mark(&mut self) -> bool {
+    pub(super) fn see_high_mark(&mut self) -> bool {
         if self.out.bytes() > self.shape.high_mark {
             self.flags |= flag::HIGH | if self.shape.hold { flag::HELD } else { 0 };
         }
@@ -240,7 +240,7 @@ impl Conn {
 
 impl<S: Sink> Core<S> {
     /// Room for what a connection may put on lists.
-    fn conn_reserve(&mut self) -> Result<()> {
+    pub(in crate::event_loop) fn conn_reserve(&mut self) -> Result<()> {
         let all = self.conns.count + 1;
         let lists = &mut self.conns;
         lists.listed.try_reserve(all.saturating_sub(lists.listed.len()))?;
@@ -284,6 +284,31 @@ impl<S: Sink> Core<S> {
         self.set_active(id, true);
         self.conn_begin_deadlines(id);
         Ok(id)
+    }
+
+    /// A handle that was being connected by name is a connection from now on.
+    ///
+    /// # Errors
+    /// [`Error::NO_MEMORY`], the system's; the socket is closed, and the handle is what it was.
+    pub(in crate::event_loop) fn conn_become(&mut self, id: Id, fd: OwnedFd, shape: Rc<Shape>) -> Result<()> {
+        let timer = if shape.timeouts.is_any() { Some(self.timers.create(id.raw())?) } else { None };
+        let owned = match self.own(id, fd, READ) {
+            Ok(owned) => owned,
+            Err(error) => {
+                timer.into_iter().for_each(|timer| self.timers.destroy(timer));
+                return Err(error);
+            }
+        };
+        let mut conn = Box::new(Conn::new(owned, StreamKind::Socket, shape, self.now_ns));
+        conn.flags |= flag::TELL_OPEN;
+        conn.timer = timer;
+        if let Slot::Connecting(before) = std::mem::replace(&mut self.entry(id)?.slot, Slot::Conn(conn)) {
+            self.connect_dispose(id, *before);
+        }
+        self.conns.count += 1;
+        self.conn_begin_deadlines(id);
+        self.conn_list_if_pending(id);
+        Ok(())
     }
 
     /// What a new connection has to tell comes in the next turn.
@@ -336,8 +361,16 @@ impl<S: Sink> Core<S> {
         Ok(id)
     }
 
+    /// What was put into an empty queue goes as far as the rate limits let it.
+    fn conn_writable_unless_connecting(&mut self, id: Id, was_empty: bool) {
+        if was_empty && self.conn_mut(id).is_some_and(|conn| !conn.has(flag::CONNECTING)) {
+            self.conn_touch(id, flag::HAS_WRITTEN | flag::REARM);
+            self.conn_writable(id);
+            self.conn_list_if_pending(id);
+        }
+    }
+
     /// See [`EventLoop::conn_write`].
-    #[inline]
     pub(in crate::event_loop) fn conn_write_pieces<const LIMITED: bool>(
         &mut self, id: Id, pieces: &[IoSlice<'_>],
     ) -> Result<bool> {
@@ -348,6 +381,9 @@ impl<S: Sink> Core<S> {
             return Err(Error::NO_BUFFERS.because("more bytes than the connection's limit would wait"));
         }
         let was_empty = conn.out.is_empty();
+        if conn.is_limited() && !conn.has(flag::CONNECTING) {
+            return self.conn_write_limited(id, pieces, was_empty);
+        }
         if conn.has(flag::CONNECTING) {
             conn.out.push(pieces)?;
             return Ok(conn.see_high_mark());
@@ -372,8 +408,22 @@ impl<S: Sink> Core<S> {
         }
     }
 
+    /// As much as the rate limits let pass goes at once.
+    fn conn_write_limited(&mut self, id: Id, pieces: &[IoSlice<'_>], was_empty: bool) -> Result<bool> {
+        let conn = self.conn(id)?;
+        conn.out.push(pieces)?;
+        if was_empty {
+            self.conn_writable(id);
+        }
+        let conn = self.conn(id)?;
+        if conn.has(flag::OVER) {
+            return Err(Error::os(-conn.reason));
+        }
+        if conn.out.is_empty() { Ok(false) } else { self.conn_queued(id, was_empty) }
+    }
+
     /// Something waits to be written: what that changes.
-    fn conn_queued(&mut self, id: Id, was_empty: bool) -> Result<bool> {
+    pub(super) fn conn_queued(&mut self, id: Id, was_empty: bool) -> Result<bool> {
         let conn = self.conn(id)?;
         conn.flags |= flag::BLOCKED;
         let high = conn.see_high_mark();
@@ -400,7 +450,8 @@ impl<S: Sink> Core<S> {
             return Err((Error::NO_BUFFERS.because("more bytes than the connection's limit would wait"), buffer));
         }
         let was_empty = conn.out.is_empty();
-        let (fd, kind, connecting) = (conn.owned.fd(), conn.kind(), conn.has(flag::CONNECTING));
+        let (fd, kind) = (conn.owned.fd(), conn.kind());
+        let connecting = conn.has(flag::CONNECTING) || conn.is_limited();
         let written = if connecting { conn.out.push_owned(buffer) } else { conn.out.write_owned(fd, kind, buffer) };
         let sent = match written {
             Ok(sent) => sent,
@@ -419,6 +470,7 @@ impl<S: Sink> Core<S> {
             return Ok(self.conn(id).is_ok_and(|conn| conn.has(flag::HIGH)));
         }
         if connecting {
+            self.conn_writable_unless_connecting(id, was_empty);
             return Ok(self.conn_mut(id).is_some_and(Conn::see_high_mark));
         }
         Ok(self.conn_queued(id, was_empty).unwrap_or(false))

@@ -7,7 +7,7 @@
 use super::state::{Conn, flag};
 use crate::base::error::{Error, Result};
 use crate::base::id::Id;
-use crate::event_loop::core::Core;
+use crate::event_loop::core::{Core, Slot};
 use crate::event_loop::{EventLoop, Sink};
 use std::rc::Rc;
 
@@ -54,15 +54,9 @@ impl<S: Sink> Core<S> {
     /// Notes that something has happened.
     #[inline]
     pub(super) fn conn_touch(&mut self, id: Id, what: u32) {
-        let Some(conn) = self.conn_mut(id) else { return };
-        if conn.timer.is_none() && what & flag::REARM == 0 {
-            return;
-        }
-        conn.flags |= what;
-        if !conn.has(flag::TOUCHED) {
-            conn.flags |= flag::TOUCHED;
-            // Room was made when it was opened.
-            self.conns.touched.push(id);
+        let Core { table, conns, .. } = self;
+        if let Some(Slot::Conn(conn)) = table.get_mut(id).map(|entry| &mut entry.slot) {
+            conn.touch(id, what, &mut conns.touched);
         }
     }
 
@@ -131,6 +125,20 @@ impl<S: Sink> Core<S> {
 }
 
 impl Conn {
+    /// See [`Core::conn_touch`].
+    #[inline(always)]
+    pub(super) fn touch(&mut self, id: Id, what: u32, touched: &mut Vec<Id>) {
+        if self.timer.is_none() && what & flag::REARM == 0 {
+            return;
+        }
+        self.flags |= what;
+        if !self.has(flag::TOUCHED) {
+            self.flags |= flag::TOUCHED;
+            // Room was made when it was opened.
+            touched.push(id);
+        }
+    }
+
     /// Its deadlines, and what it is to be told when they pass (what ends it: the flag of its state).
     fn deadlines(&self) -> [(i64, u32); 5] {
         let timeouts = &self.shape.timeouts;

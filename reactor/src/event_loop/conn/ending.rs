@@ -42,6 +42,12 @@ impl<S: Sink> EventLoop<S> {
     /// [`Error::KIND`], [`Error::STALE`], [`Error::FORKED`], [`Error::PANIC`].
     pub fn conn_abort(&self, id: Id) -> Result<()> {
         let mut core = self.core()?;
+        match core.conn(id) {
+            Ok(_) => {}
+            // Not connected yet: there is nothing to reset.
+            Err(error) if error.code() == -libc::ENOTCONN => return core.close(id),
+            Err(error) => return Err(error),
+        }
         let conn = core.conn(id)?;
         if conn.kind() == StreamKind::Socket {
             stream::reset_on_close(conn.owned.fd());
@@ -79,7 +85,9 @@ impl<S: Sink> Core<S> {
     /// a peer that is slow, but takes it, loses nothing.)
     fn conn_linger(&mut self, id: Id) {
         let now_ns = self.clock.monotonic_ns();
-        let Some(conn) = self.conn_mut(id).filter(|conn| conn.has(flag::FINISHING) && conn.has(flag::SHUT)) else { return };
+        let Some(conn) = self.conn_mut(id).filter(|conn| conn.has(flag::FINISHING) && conn.has(flag::SHUT)) else {
+            return;
+        };
         let linger_ns = conn.shape.timeouts.linger_ns;
         if linger_ns > 0 && !conn.has(flag::EOF) {
             conn.extra().linger_deadline_ns = now_ns.saturating_add(linger_ns);
@@ -176,7 +184,7 @@ impl<S: Sink> Core<S> {
     }
 
     /// Takes a closed connection apart.
-    pub(in crate::event_loop) fn conn_dispose(&mut self, id: Id, mut conn: Box<Conn>) {
+    pub(in crate::event_loop) fn conn_dispose(&mut self, id: Id, mut conn: Conn) {
         while let Some(over) = conn.out.take_over() {
             if let Over::Owned(buffer) = over {
                 self.conns.buffers -= 1;

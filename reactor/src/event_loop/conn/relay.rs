@@ -5,6 +5,8 @@ use crate::base::error::{Error, Result};
 use crate::base::id::Id;
 use crate::event_loop::core::{Core, Slot};
 use crate::event_loop::{EventLoop, Sink};
+use crate::sys::splice::SplicePipe;
+use crate::sys::{Fd, stream};
 use std::io::IoSlice;
 
 impl<S: Sink> EventLoop<S> {
@@ -37,7 +39,84 @@ impl<S: Sink> EventLoop<S> {
     }
 }
 
+/// From so many bytes a read on the next one is moved inside the kernel: two calls that copy nothing cost less than two that
+/// copy this much (measured: 0.6 to 0.9 of the time at 64 KiB, more than all of it below some KiB).
+const BULK: usize = 32_768;
+
 impl<S: Sink> Core<S> {
+    /// Moves what has arrived to the other connection without copying it, if nothing waits there.
+    pub(super) fn conn_move(&mut self, from: Id, to: Id) {
+        let target = self.conn_mut(to).filter(|conn| {
+            conn.out.is_empty() && !conn.has(flag::CONNECTING | flag::SHUT_WANTED | flag::OVER) && !conn.is_limited()
+        });
+        let Some(target) = target.map(|conn| conn.owned.fd()) else { return self.conn_move_by_copying(from) };
+        if self.conns.pipe.is_none() {
+            self.conns.pipe = SplicePipe::new().ok();
+        }
+        let Some(source) = self.conn_mut(from).filter(|conn| !conn.is_limited()).map(|conn| conn.owned.fd()) else {
+            return self.conn_move_by_copying(from);
+        };
+        let Some(taken) = self.conns.pipe.as_ref().map(|pipe| pipe.take(source)) else {
+            return self.conn_move_by_copying(from);
+        };
+        match taken {
+            Ok(count) if count > 0 => self.conn_pass_on(from, to, target, count),
+            Err(error) if error.code() == -libc::EINVAL => self.conn_move_by_copying(from),
+            other => self.conn_read_nothing(from, other),
+        }
+    }
+
+    /// The next read copies, and decides anew.
+    fn conn_move_by_copying(&mut self, from: Id) {
+        if let Some(conn) = self.conn_mut(from) {
+            conn.extra().bulk = false;
+        }
+    }
+
+    /// What the other stream does not take of the pipe waits there like anything that is written.
+    fn conn_pass_on(&mut self, from: Id, to: Id, target: Fd, count: usize) {
+        let Some(pipe) = &self.conns.pipe else { return };
+        let passed = match pipe.pass_on(target, count) {
+            Err(error) if error.code() == -libc::EAGAIN => Ok(0),
+            passed => passed,
+        };
+        if let Some(conn) = self.conn_mut(from) {
+            conn.bytes_in += count as u64;
+            conn.extra().bulk = count >= BULK;
+        }
+        self.conn_touch(from, flag::HAS_READ);
+        match passed {
+            Ok(passed) => {
+                if let Some(conn) = self.conn_mut(to) {
+                    conn.bytes_out += passed as u64;
+                }
+                self.conn_touch(to, flag::HAS_WRITTEN);
+                self.conn_keep_rest(from, to, count - passed);
+            }
+            Err(error) => {
+                // What is left in the pipe belongs to nobody.
+                self.conns.pipe = None;
+                self.conn_fail(to, error);
+            }
+        }
+    }
+
+    fn conn_keep_rest(&mut self, from: Id, to: Id, rest: usize) {
+        if rest == 0 {
+            return;
+        }
+        let mut bytes = vec![0; rest];
+        let read = match &self.conns.pipe {
+            Some(pipe) => stream::read(pipe.rest(), &mut bytes),
+            None => Ok(0),
+        };
+        if read == Ok(rest) {
+            return self.conn_forward(from, to, &bytes);
+        }
+        self.conns.pipe = None;
+        self.conn_fail(to, Error::os(libc::EIO));
+    }
+
     fn conn_check_relay(&mut self, from: Id, to: Id) -> Result<()> {
         if from == to {
             return Err(Error::invalid("a connection cannot be relayed into itself"));
@@ -98,6 +177,9 @@ impl<S: Sink> Core<S> {
     /// Passes on what was received. The limit is not looked at: reading rests above the high mark, so that no more than one
     /// read comes on top of it.
     pub(super) fn conn_forward(&mut self, from: Id, to: Id, bytes: &[u8]) {
+        if let Some(source) = self.conn_mut(from) {
+            source.extra().bulk = bytes.len() >= BULK;
+        }
         match self.conn_write_pieces::<false>(to, &[IoSlice::new(bytes)]) {
             Ok(false) => {}
             Ok(true) => {

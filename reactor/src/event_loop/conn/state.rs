@@ -1,5 +1,6 @@
 //! What a connection is made of.
 
+use super::limits::MOST_RATES;
 use crate::base::framing::Framing;
 use crate::base::id::Id;
 use crate::base::timers::TimerKey;
@@ -7,6 +8,7 @@ use crate::event_loop::owned::Owned;
 use crate::io::stream::Outgoing;
 use crate::sys::stream::StreamKind;
 use crate::sys::tty::Saved;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 /// How connections behave; shared by all that are made alike. Times in nanoseconds, 0 and below: none.
@@ -28,6 +30,8 @@ pub struct Shape {
     pub max_frame: usize,
     /// The program reads by itself when it is told that there is something.
     pub pull: bool,
+    /// Descriptors that the peer passes are taken.
+    pub takes_descriptors: bool,
     /// The program wants to decide at the peer's end; else the connection is finished then.
     pub tells_eof: bool,
     /// The program wants to decide when a time is over; else the connection is closed then.
@@ -103,8 +107,10 @@ pub(in crate::event_loop) mod flag {
     pub(in crate::event_loop) const WAS_BLOCKING: u32 = 1 << 11;
     /// There is something to read that the poller will not report again.
     pub(in crate::event_loop) const LEFTOVER: u32 = 1 << 12;
-    /// A rate limit is used up.
+    /// A rate limit for reading is used up.
     pub(in crate::event_loop) const SLOWED: u32 = 1 << 13;
+    /// A rate limit for writing is used up.
+    pub(in crate::event_loop) const WRITE_SLOWED: u32 = 1 << 15;
     /// Where it is relayed to has too much waiting: reading rests.
     pub(in crate::event_loop) const PARTNER_FULL: u32 = 1 << 14;
 
@@ -155,7 +161,6 @@ pub(in crate::event_loop) struct Conn {
 }
 
 /// What few connections need.
-#[derive(Default)]
 pub(super) struct Extra {
     /// The beginning of a frame, or what was read and could not be delivered.
     pub(super) held: Vec<u8>,
@@ -165,12 +170,35 @@ pub(super) struct Extra {
     pub(super) searched: usize,
     /// Where what is read goes.
     pub(super) relay_to: Option<Id>,
+    /// The last read of a relay was a large one: moving the next inside the kernel pays.
+    pub(super) bulk: bool,
     /// Where what is written comes from.
     pub(super) relay_from: Option<Id>,
+    /// Descriptors that the peer has passed and that were not delivered.
+    pub(super) passed: Vec<OwnedFd>,
+    /// Rate limits that it obeys.
+    pub(super) rates: [Id; MOST_RATES],
     /// How the terminal was before it was made raw.
     pub(super) tty: Option<Saved>,
     /// When the peer must have ended its direction; 0: no matter when.
     pub(super) linger_deadline_ns: i64,
+}
+
+impl Default for Extra {
+    fn default() -> Self {
+        Extra {
+            held: Vec::new(),
+            start: 0,
+            searched: 0,
+            relay_to: None,
+            bulk: false,
+            relay_from: None,
+            passed: Vec::new(),
+            rates: [Id::NONE; MOST_RATES],
+            tty: None,
+            linger_deadline_ns: 0,
+        }
+    }
 }
 
 impl Conn {
@@ -206,12 +234,18 @@ impl Conn {
         self.extra.get_or_insert_default()
     }
 
+    /// Where what is read is to go inside the kernel.
+    #[inline]
+    pub(super) fn bulk_to(&self) -> Option<Id> {
+        self.extra.as_ref().filter(|extra| extra.bulk).and_then(|extra| extra.relay_to)
+    }
+
     pub(super) fn relay_to(&self) -> Option<Id> {
         self.extra.as_ref().and_then(|extra| extra.relay_to)
     }
 
     /// Whether it is to look for what the peer sends.
-    #[inline]
+    #[inline(always)]
     pub(super) fn reads(&self) -> bool {
         if self.has(flag::FINISHING) {
             return !self.has(flag::EOF | flag::OVER);
@@ -221,8 +255,25 @@ impl Conn {
     }
 
     /// Whether the program wants what is held.
+    #[inline(always)]
     pub(super) fn delivers(&self) -> bool {
         self.has(flag::LEFTOVER) && !self.has(flag::PAUSED | flag::HELD | flag::FINISHING | flag::OVER)
+    }
+
+    /// The rate limits that it obeys.
+    pub(super) fn rates(&self) -> [Id; MOST_RATES] {
+        self.extra.as_ref().map_or([Id::NONE; MOST_RATES], |extra| extra.rates)
+    }
+
+    /// Whether it obeys any.
+    #[inline]
+    pub(super) fn is_limited(&self) -> bool {
+        self.extra.as_ref().is_some_and(|extra| extra.rates != [Id::NONE; MOST_RATES])
+    }
+
+    /// Whether descriptors are to be delivered.
+    fn has_passed(&self) -> bool {
+        self.extra.as_ref().is_some_and(|extra| !extra.passed.is_empty()) && !self.has(flag::OVER | flag::PAUSED)
     }
 
     /// Whether another one is relayed into it.
@@ -233,15 +284,37 @@ impl Conn {
     /// Whether it is to wait until the system takes more.
     #[inline]
     pub(super) fn writes(&self) -> bool {
-        self.has(flag::CONNECTING | flag::BLOCKED) && !self.has(flag::OVER)
+        self.has(flag::CONNECTING | flag::BLOCKED) && !self.has(flag::OVER | flag::WRITE_SLOWED)
+    }
+
+    /// Whether what is read goes to the program as it comes, and nothing else is to be told or done.
+    #[inline(always)]
+    pub(super) fn reads_plainly(&self) -> bool {
+        const ELSE: u32 = flag::TELL | flag::LEFTOVER | flag::FINISHING;
+        let shape = &*self.shape;
+        !self.has(ELSE)
+            && self.reads()
+            && self.extra.is_none()
+            && shape.framing == Framing::None
+            && !shape.pull
+            && !shape.takes_descriptors
+            && !self.out.has_over()
+    }
+
+    /// Whether so many bytes may be sent at once, with nothing before them.
+    #[inline(always)]
+    pub(super) fn writes_plainly(&self, length: usize) -> bool {
+        const ELSE: u32 = flag::CONNECTING | flag::SHUT_WANTED | flag::SHUT | flag::OVER | flag::NO_SOCKET;
+        !self.has(ELSE) && self.out.is_unused() && !self.is_limited() && length > 0 && length <= self.shape.limit
     }
 
     /// Whether there is something to do or to tell without the poller's saying so.
+    #[inline(always)]
     pub(super) fn is_pending(&self) -> bool {
         let delivers = self.delivers();
         // The end comes behind what is held, and waits with it.
         let tells = if self.has(flag::LEFTOVER) && !delivers { flag::TELL & !flag::TELL_EOF } else { flag::TELL };
-        self.has(tells) || self.out.has_over() || delivers
+        self.has(tells) || self.out.has_over() || delivers || self.has_passed()
     }
 }
 

@@ -7,7 +7,8 @@ use crate::base::id::Id;
 use crate::base::interest::{READ, WRITE};
 use crate::base::out_queue::Over;
 use crate::event_loop::core::{Core, Release, Slot, Told};
-use crate::event_loop::limits::{FRAMES_PER_TURN, HELD_KEPT, READ_SIZE};
+use crate::event_loop::limits::{FRAMES_PER_TURN, READ_SIZE};
+use crate::event_loop::rate::Way;
 use crate::event_loop::{Event, Sink};
 use crate::io::stream::Flushed;
 use crate::sys::stream;
@@ -15,10 +16,10 @@ use crate::sys::stream;
 /// The connection that the turn is at.
 #[derive(Clone, Copy)]
 pub(in crate::event_loop) struct Current {
-    id: Id,
+    pub(super) id: Id,
     /// What it is ready for and has not yet done.
     bits: u32,
-    frames_left: u32,
+    pub(super) frames_left: u32,
     /// Completions that were there when it came to its turn: what its callbacks complete is told in the next one, or
     /// answering each with another write would keep all others waiting. `None`: it has not begun.
     over_left: Option<usize>,
@@ -29,15 +30,21 @@ impl Current {
     pub(super) fn of(id: Id) -> Current {
         Current { id, bits: 0, frames_left: FRAMES_PER_TURN, over_left: None }
     }
+
+    /// What it was ready for is done.
+    pub(super) fn is_done(self) -> bool {
+        self.bits == 0
+    }
 }
 
 /// A step's outcome.
-type Step<S> = Option<(Id, <S as Sink>::User, Told)>;
+pub(super) type Step<S> = Option<(Id, <S as Sink>::User, Told)>;
 
 impl<S: Sink> Core<S> {
     pub(in crate::event_loop) fn conn(&mut self, id: Id) -> Result<&mut Conn> {
         match &mut self.entry(id)?.slot {
             Slot::Conn(conn) => Ok(conn),
+            Slot::Connecting(_) => Err(Error::os(libc::ENOTCONN)),
             _ => Err(Error::KIND),
         }
     }
@@ -93,6 +100,8 @@ impl<S: Sink> Core<S> {
             if let Some(conn) = self.conn_mut(id) {
                 conn.flags &= !flag::LISTED;
                 self.turn.current = Some(Current::of(id));
+            } else if let told @ Some(_) = self.connect_tell(id) {
+                return told;
             }
         }
     }
@@ -100,20 +109,23 @@ impl<S: Sink> Core<S> {
     /// The next event of the connection that the turn is at.
     #[inline]
     pub(in crate::event_loop) fn next_of_current(&mut self) -> Step<S> {
-        let Current { id, bits, over_left, .. } = self.turn.current?;
-        if self.conn_mut(id).is_none() {
-            // Closed by a callback.
+        let Current { id, bits, .. } = self.turn.current?;
+        // Done with, or closed by a callback.
+        if self.conn_mut(id).is_none_or(|conn| bits == 0 && !conn.is_pending()) {
             self.turn.current = None;
             return None;
         }
+        self.next_of_pending(id, bits)
+    }
+
+    /// The same when there may be one.
+    fn next_of_pending(&mut self, id: Id, bits: u32) -> Step<S> {
         if bits & WRITE != 0 {
             self.done_with(WRITE);
             self.conn_writable(id);
         }
-        if over_left.is_none() {
-            let over = self.conn_mut(id).map_or(0, |conn| conn.out.count_over());
-            self.turn.current.as_mut()?.over_left = Some(over);
-        }
+        let over = self.conn_mut(id)?.out.count_over();
+        self.turn.current.as_mut()?.over_left.get_or_insert(over);
         if let told @ Some(_) = self.conn_tell(id) {
             return told;
         }
@@ -154,6 +166,9 @@ impl<S: Sink> Core<S> {
         }
         if let Some((token, status)) = self.conn_next_mark(id) {
             return self.delivery(id, Event::Written { token, status });
+        }
+        if let told @ Some(_) = self.conn_passed(id) {
+            return told;
         }
         if let told @ Some(_) = self.conn_frame(id) {
             return told;
@@ -234,8 +249,19 @@ impl<S: Sink> Core<S> {
             return;
         }
         let (fd, kind) = (conn.owned.fd(), conn.kind());
-        let (sent, flushed) = conn.out.flush(fd, kind);
-        conn.bytes_out += sent;
+        let limited = conn.is_limited();
+        let allowance = if limited { self.conn_allowance(id, Way::Write) } else { usize::MAX };
+        let Some(conn) = self.conn_mut(id) else { return };
+        if allowance == 0 {
+            conn.flags |= flag::BLOCKED;
+            return;
+        }
+        let (sent, flushed) = conn.out.flush(fd, kind, allowance);
+        conn.bytes_out += sent as u64;
+        if limited {
+            self.conn_spend(id, Way::Write, sent);
+        }
+        let Some(conn) = self.conn_mut(id) else { return };
         match flushed {
             Ok(Flushed::All) => {
                 conn.flags &= !flag::BLOCKED;
@@ -303,7 +329,22 @@ impl<S: Sink> Core<S> {
             self.read_buffer = buffer;
             return self.delivery(id, Event::Readable);
         }
-        let read = stream::read(conn.owned.fd(), &mut buffer);
+        if let Some(to) = conn.bulk_to() {
+            self.read_buffer = buffer;
+            self.conn_move(id, to);
+            return None;
+        }
+        let fd = conn.owned.fd();
+        let most = if conn.is_limited() { self.conn_allowance(id, Way::Read).min(READ_SIZE) } else { READ_SIZE };
+        if most == 0 {
+            self.read_buffer = buffer;
+            return None;
+        }
+        let read = if self.conn_mut(id)?.shape.takes_descriptors {
+            self.conn_read_passed(id, fd, &mut buffer[..most])
+        } else {
+            stream::read(fd, &mut buffer[..most])
+        };
         match read {
             Ok(count) if count > 0 => self.conn_received(id, buffer, count),
             other => {
@@ -346,6 +387,9 @@ impl<S: Sink> Core<S> {
 
     /// Discarded, forwarded, or cut into frames.
     fn conn_received_specially(&mut self, id: Id, buffer: Vec<u8>, count: usize) -> Step<S> {
+        if self.conn_mut(id)?.is_limited() {
+            self.conn_spend(id, Way::Read, count);
+        }
         let conn = self.conn_mut(id)?;
         if conn.has(flag::FINISHING) {
             self.read_buffer = buffer;
@@ -357,7 +401,7 @@ impl<S: Sink> Core<S> {
             return None;
         }
         let (framing, most) = (conn.shape.framing, conn.shape.max_frame);
-        let empty = conn.extra.as_ref().is_none_or(|extra| extra.held.is_empty());
+        let empty = conn.extra.as_ref().is_none_or(|extra| extra.held.is_empty() && extra.passed.is_empty());
         if empty {
             // Most often exactly one frame, or some, has arrived: those that are whole need no copy but the last.
             match framing.first(&buffer[..count], 0, most) {
@@ -379,66 +423,6 @@ impl<S: Sink> Core<S> {
             self.conn_fail(id, error);
         }
         None
-    }
-
-    /// Keeps bytes until they make a frame.
-    pub(super) fn conn_hold(&mut self, id: Id, bytes: &[u8]) -> Result<()> {
-        let conn = self.conn(id)?;
-        let extra = conn.extra();
-        extra.held.try_reserve(bytes.len())?;
-        extra.held.extend_from_slice(bytes);
-        conn.flags |= flag::LEFTOVER;
-        Ok(())
-    }
-
-    /// The next whole frame of what is held.
-    fn conn_frame(&mut self, id: Id) -> Step<S> {
-        let conn = self.conn_mut(id)?;
-        if !conn.delivers() {
-            return None;
-        }
-        let (shape, ended) = (conn.shape.clone(), conn.has(flag::EOF));
-        let extra = conn.extra();
-        let rest = &extra.held[extra.start..];
-        let found = match shape.framing.first(rest, extra.searched, shape.max_frame) {
-            Ok(None) if ended => shape.framing.last(rest),
-            Ok(found) => found,
-            Err(error) => {
-                self.conn_fail(id, error);
-                return None;
-            }
-        };
-        let Some(frame) = found else {
-            extra.searched = rest.len();
-            extra.held.drain(..std::mem::take(&mut extra.start));
-            if extra.held.capacity() > HELD_KEPT && extra.held.len() < HELD_KEPT / 2 {
-                extra.held.shrink_to(HELD_KEPT / 2);
-            }
-            conn.flags &= !flag::LEFTOVER;
-            return None;
-        };
-        if let Some(current) = self.turn.current.as_mut().filter(|current| current.id == id) {
-            if current.frames_left == 0 {
-                // The others first; the loop comes by again.
-                return None;
-            }
-            current.frames_left -= 1;
-        }
-        let extra = self.conn_mut(id)?.extra();
-        let (start, end) = (extra.start + frame.start, extra.start + frame.end);
-        (extra.start, extra.searched) = (extra.start + frame.next, 0);
-        let held = std::mem::take(&mut extra.held);
-        self.stats.events += 1;
-        Some((id, self.user(id)?, Told::Held { buffer: held, start, end }))
-    }
-
-    /// A frame was delivered: what was held comes back, unless the connection is gone.
-    pub(in crate::event_loop) fn conn_take_back(&mut self, id: Id, buffer: Vec<u8>) {
-        let Some(conn) = self.conn_mut(id).filter(|conn| !conn.has(flag::FINISHING)) else { return };
-        match conn.relay_to() {
-            Some(to) => self.conn_pass_on_held(id, to, &buffer),
-            None => conn.extra().held = buffer,
-        }
     }
 
     /// The loop's buffer, made when it is first needed.

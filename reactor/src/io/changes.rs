@@ -1,0 +1,322 @@
+//! Changes of a file, a directory or a whole tree of directories, from the kernel's events.
+//!
+//! The kernel watches single directories. A file is watched through its directory, so that it may be replaced; a tree by a
+//! watch in each of its directories, to which those are added that come up. What is in a new directory before its watch is
+//! there has no event: it is looked for and told as created, and an event that comes for it after all is left out.
+
+use crate::base::change;
+use crate::base::error::{Error, Result};
+use crate::sys::Fd;
+use crate::sys::inotify::{self, Raw, mask};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::ffi::CString;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+/// One change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// 0, or the code of an error that concerns `name`.
+    pub status: i32,
+    /// What has happened: bits of [`change`].
+    pub changes: u32,
+    /// The same for both halves of a move; else 0.
+    pub cookie: u32,
+    /// Below the watched directory; empty for the watched path itself.
+    pub name: CString,
+}
+
+/// See the module. The descriptor stays with its owner.
+pub struct Changes {
+    /// The directory in which everything is.
+    root: Vec<u8>,
+    /// The only name in it that matters.
+    only: Option<Vec<u8>>,
+    recursive: bool,
+    /// Watched directories below the root, by the kernel's number. The root is the empty path.
+    directories: HashMap<i32, Vec<u8>>,
+    queue: VecDeque<Change>,
+    /// Told as created because they were found; their events may be on their way.
+    found: HashSet<Vec<u8>>,
+    /// Directories that were moved away, by cookie: within the tree, if the other half comes.
+    moving: Vec<(u32, Vec<u8>)>,
+    over: bool,
+}
+
+fn joined(directory: &[u8], name: &[u8]) -> Vec<u8> {
+    if directory.is_empty() { name.to_vec() } else { [directory, b"/", name].concat() }
+}
+
+/// What is left of a path below a directory, with its slash; the directory itself leaves nothing.
+fn below<'a>(path: &'a [u8], directory: &[u8]) -> Option<&'a [u8]> {
+    path.strip_prefix(directory).filter(|rest| rest.is_empty() || rest[0] == b'/')
+}
+
+impl Changes {
+    /// Watches a directory, with everything below it if `recursive`, or a file. `file`: it is the path of a file, which need
+    /// not be there.
+    ///
+    /// # Errors
+    /// [`Error::NOT_SUPPORTED`], [`Error::NO_MEMORY`], [`Error::INVALID`] for what cannot be the name of a file; the
+    /// system's: ENOENT, EACCES, EMFILE, ENOSPC when no more directories may be watched.
+    pub fn open(path: &[u8], recursive: bool, file: bool) -> Result<(Changes, OwnedFd)> {
+        let fd = inotify::open()?;
+        let (root, only) = place(path, file)?;
+        let mut changes = Changes {
+            root,
+            recursive: recursive && only.is_none(),
+            only,
+            directories: HashMap::new(),
+            queue: VecDeque::new(),
+            found: HashSet::new(),
+            moving: Vec::new(),
+            over: false,
+        };
+        changes.walk(fd.as_raw_fd(), Vec::new(), false)?;
+        Ok((changes, fd))
+    }
+
+    /// The same with a new object of the kernel's, for a forked child. What had been read is forgotten.
+    ///
+    /// # Errors
+    /// As [`Changes::open`].
+    pub fn begin_anew(&mut self) -> Result<OwnedFd> {
+        let fd = inotify::open()?;
+        self.directories.clear();
+        self.queue.clear();
+        self.found.clear();
+        self.moving.clear();
+        self.walk(fd.as_raw_fd(), Vec::new(), false)?;
+        Ok(fd)
+    }
+
+    /// How many directories are watched.
+    pub fn directories(&self) -> usize {
+        self.directories.len()
+    }
+
+    /// Takes what the kernel has, as far as one read goes.
+    pub fn read(&mut self, fd: Fd) {
+        let mut room = [0; inotify::READ];
+        match inotify::read(fd, &mut room) {
+            Ok(length) => inotify::events(&room[..length]).for_each(|raw| self.take(fd, raw)),
+            Err(error) => self.fail(error),
+        }
+        self.settle(fd);
+    }
+
+    /// The next change to be told.
+    pub fn pop(&mut self) -> Option<Change> {
+        self.queue.pop_front()
+    }
+
+    /// Whether another one is there.
+    pub fn has_more(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// Whether nothing will come any more.
+    pub fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// It cannot go on.
+    pub fn fail(&mut self, error: Error) {
+        self.tell(error.code(), 0, 0, b"");
+        self.over = true;
+    }
+
+    fn tell(&mut self, status: i32, changes: u32, cookie: u32, name: &[u8]) {
+        let name = CString::new(name).unwrap_or_default();
+        if self.queue.try_reserve(1).is_ok() {
+            self.queue.push_back(Change { status, changes, cookie, name });
+        } else if let Some(last) = self.queue.back_mut() {
+            *last = Change { status: 0, changes: change::OVERFLOW, cookie: 0, name: CString::default() };
+        }
+    }
+
+    fn take(&mut self, fd: Fd, raw: Raw<'_>) {
+        if self.over {
+            return;
+        }
+        if raw.mask & mask::OVERFLOW != 0 {
+            return self.overflowed(fd);
+        }
+        if raw.mask & mask::IGNORED != 0 {
+            self.directories.remove(&raw.watch);
+            return;
+        }
+        let Some(directory) = self.directories.get(&raw.watch).cloned() else { return };
+        match &self.only {
+            _ if raw.name.is_empty() => self.take_own(&directory, raw),
+            Some(only) if only == raw.name => self.tell(0, bits(raw.mask), raw.cookie, b""),
+            Some(_) => {}
+            None => self.take_entry(fd, joined(&directory, raw.name), raw),
+        }
+    }
+
+    /// A directory's own event. Of those below the root their parents tell.
+    fn take_own(&mut self, directory: &[u8], raw: Raw<'_>) {
+        if !directory.is_empty() {
+            return;
+        }
+        if raw.mask & (mask::DELETE_SELF | mask::MOVE_SELF | mask::UNMOUNT) != 0 {
+            self.tell(0, change::SELF_GONE, 0, b"");
+            self.over = true;
+        } else if raw.mask & mask::ATTRIB != 0 && self.only.is_none() {
+            self.tell(0, change::ATTRIBUTES | change::DIRECTORY, 0, b"");
+        }
+    }
+
+    fn take_entry(&mut self, fd: Fd, name: Vec<u8>, raw: Raw<'_>) {
+        let gone = raw.mask & (mask::DELETE | mask::MOVED_FROM) != 0;
+        let created = raw.mask & mask::CREATE != 0;
+        let was_found = (gone || created) && self.found.remove(&name);
+        if was_found && created {
+            return;
+        }
+        self.tell(0, bits(raw.mask), raw.cookie, &name);
+        if !self.recursive || raw.mask & mask::DIRECTORY == 0 {
+            return;
+        }
+        if raw.mask & mask::MOVED_FROM != 0 {
+            self.moving.push((raw.cookie, name));
+        } else if raw.mask & mask::MOVED_TO != 0 {
+            self.arrived(fd, raw.cookie, name);
+        } else if created {
+            self.look_into(fd, name);
+        }
+    }
+
+    /// A directory has come to this name: from within the tree, or from elsewhere.
+    fn arrived(&mut self, fd: Fd, cookie: u32, name: Vec<u8>) {
+        let Some(at) = self.moving.iter().position(|moved| moved.0 == cookie) else {
+            return self.look_into(fd, name);
+        };
+        let (_, old) = self.moving.swap_remove(at);
+        for path in self.directories.values_mut() {
+            if let Some(rest) = below(path, &old) {
+                *path = [&name, rest].concat();
+            }
+        }
+    }
+
+    /// Watches a directory that is new, and tells what is in it.
+    fn look_into(&mut self, fd: Fd, directory: Vec<u8>) {
+        let name = directory.clone();
+        if let Err(error) = self.walk(fd, directory, true) {
+            self.tell(error.code(), 0, 0, &name);
+        }
+    }
+
+    /// Watches a directory and those below it. Those that cannot be watched because they have vanished, or may not be read,
+    /// are left out; the first one must be there when it is the root.
+    fn walk(&mut self, fd: Fd, first: Vec<u8>, report: bool) -> Result<()> {
+        let mut rest = vec![first];
+        while let Some(directory) = rest.pop() {
+            let path = joined(&self.root, &directory);
+            let watch = match inotify::add(fd, &path, directory.is_empty()) {
+                Err(error) if !directory.is_empty() && is_passing(error) => continue,
+                watch => watch?,
+            };
+            self.directories.try_reserve(1)?;
+            let known = self.directories.insert(watch, directory.clone());
+            if !self.recursive || known.is_some_and(|known| known == directory) {
+                continue;
+            }
+            // Fails when it has vanished meanwhile.
+            for (name, is_directory) in inotify::entries(&path).unwrap_or_default() {
+                let name = joined(&directory, &name);
+                if report {
+                    self.report_found(&name, is_directory)?;
+                }
+                if is_directory {
+                    rest.try_reserve(1)?;
+                    rest.push(name);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn report_found(&mut self, name: &[u8], is_directory: bool) -> Result<()> {
+        let directory = if is_directory { change::DIRECTORY } else { 0 };
+        self.tell(0, change::CREATED | directory, 0, name);
+        self.found.try_reserve(1)?;
+        self.found.insert(name.to_vec());
+        Ok(())
+    }
+
+    /// Events were lost: which directories there are must be found out anew.
+    fn overflowed(&mut self, fd: Fd) {
+        self.tell(0, change::OVERFLOW, 0, b"");
+        self.found.clear();
+        self.moving.clear();
+        if !self.recursive {
+            return;
+        }
+        let before = std::mem::take(&mut self.directories);
+        if let Err(error) = self.walk(fd, Vec::new(), false) {
+            self.tell(error.code(), 0, 0, b"");
+        }
+        for watch in before.into_keys().filter(|watch| !self.directories.contains_key(watch)) {
+            inotify::remove(fd, watch);
+        }
+    }
+
+    /// When no event is waiting, what was found has had its events, and a half move has no other half: that directory has
+    /// left the tree. Should the other half come yet, it is a new directory.
+    fn settle(&mut self, fd: Fd) {
+        if (self.found.is_empty() && self.moving.is_empty()) || inotify::pending(fd) {
+            return;
+        }
+        self.found.clear();
+        for (_, left) in std::mem::take(&mut self.moving) {
+            self.directories.retain(|watch, path| {
+                let stays = below(path, &left).is_none();
+                if !stays {
+                    inotify::remove(fd, *watch);
+                }
+                stays
+            });
+        }
+    }
+}
+
+/// The directory that is to be watched, and the name in it.
+fn place(path: &[u8], file: bool) -> Result<(Vec<u8>, Option<Vec<u8>>)> {
+    if path.is_empty() {
+        return Err(Error::os(libc::ENOENT).because("the path is empty"));
+    }
+    let path = inotify::absolute(path)?;
+    if !file {
+        if inotify::is_directory(&path)? {
+            return Ok((path, None));
+        }
+        inotify::exists(&path)?;
+    }
+    let at = path.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+    let (directory, name) = (&path[..at], &path[(at + 1).min(path.len())..]);
+    if name.is_empty() || name == b".." || name == b"." {
+        return Err(Error::invalid("not the name of a file"));
+    }
+    let directory = if directory.is_empty() { b"/" } else { directory };
+    Ok((directory.to_vec(), Some(name.to_vec())))
+}
+
+/// Of a directory below the root: it is not there any more, or is none of our business.
+fn is_passing(error: Error) -> bool {
+    [libc::ENOENT, libc::ENOTDIR, libc::EACCES, libc::ELOOP].contains(&-error.code())
+}
+
+fn bits(raw: u32) -> u32 {
+    const TABLE: [(u32, u32); 7] = [
+        (mask::CREATE, change::CREATED),
+        (mask::DELETE, change::DELETED),
+        (mask::MODIFY, change::MODIFIED),
+        (mask::ATTRIB, change::ATTRIBUTES),
+        (mask::MOVED_FROM, change::MOVED_FROM),
+        (mask::MOVED_TO, change::MOVED_TO),
+        (mask::DIRECTORY, change::DIRECTORY),
+    ];
+    TABLE.iter().filter(|(kernel, _)| raw & kernel != 0).map(|(_, ours)| ours).sum()
+}

@@ -1,0 +1,37 @@
+//! Systems without inotify.
+
+use crate::base::error::{Error, Result};
+use crate::sys::Fd;
+use std::os::fd::OwnedFd;
+
+/// Not to be had.
+///
+/// # Errors
+/// [`Error::NOT_SUPPORTED`].
+pub fn open() -> Result<OwnedFd> {
+    Err(Error::NOT_SUPPORTED.because("changes of files cannot be watched on this system"))
+}
+
+/// Not to be had.
+///
+/// # Errors
+/// [`Error::NOT_SUPPORTED`].
+pub fn add(_fd: Fd, _path: &[u8], _follow: bool) -> Result<i32> {
+    Err(Error::NOT_SUPPORTED)
+}
+
+/// Nothing to do.
+pub fn remove(_fd: Fd, _watch: i32) {}
+
+/// There are none.
+///
+/// # Errors
+/// None.
+pub fn read(_fd: Fd, _room: &mut [u8]) -> Result<usize> {
+    Ok(0)
+}
+
+/// There are none.
+pub fn pending(_fd: Fd) -> bool {
+    false
+}

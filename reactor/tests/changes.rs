@@ -1,0 +1,225 @@
+//! Changes of files and directories.
+#![cfg(target_os = "linux")]
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use tidegate_reactor::base::change::{
+    ATTRIBUTES, CREATED, DELETED, DIRECTORY, MODIFIED, MOVED_FROM, MOVED_TO, SELF_GONE,
+};
+use tidegate_reactor::event_loop::closures::{Callback, Loop};
+use tidegate_reactor::{Closures, Event, Id};
+
+type Seen = Rc<RefCell<Vec<(u32, String)>>>;
+
+/// A directory of the test's own, removed at its end.
+struct Place(PathBuf);
+
+impl Place {
+    fn new() -> Place {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("tidegate-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::SeqCst));
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir(&path).unwrap();
+        Place(path)
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn noting(seen: &Seen) -> Callback {
+    let seen = seen.clone();
+    Closures::callback(move |_, _, event| match event {
+        Event::Change { status: 0, changes, name, .. } => {
+            seen.borrow_mut().push((changes, name.to_str().unwrap().to_owned()));
+        }
+        other => panic!("{other:?}"),
+    })
+}
+
+fn watch(event_loop: &Loop, path: &std::path::Path, recursive: bool, file: bool, seen: &Seen) -> Id {
+    event_loop.watch_open(path.as_os_str().as_bytes(), recursive, file, noting(seen), true).unwrap()
+}
+
+/// What inotify has told by now is there at once; directories that come up add to it.
+fn turns(event_loop: &Loop) {
+    for _ in 0..5 {
+        event_loop.run_nowait().unwrap();
+    }
+}
+
+fn take(seen: &Seen) -> Vec<(u32, String)> {
+    std::mem::take(&mut *seen.borrow_mut())
+}
+
+fn list(expected: &[(u32, &str)]) -> Vec<(u32, String)> {
+    expected.iter().map(|(changes, name)| (*changes, (*name).to_owned())).collect()
+}
+
+#[test]
+fn a_directory_tells_of_its_entries() {
+    let (place, event_loop, seen) = (Place::new(), Closures::new_loop().unwrap(), Seen::default());
+    watch(&event_loop, &place.0, false, false, &seen);
+    fs::write(place.at("a"), "text").unwrap();
+    fs::rename(place.at("a"), place.at("b")).unwrap();
+    fs::remove_file(place.at("b")).unwrap();
+    fs::create_dir(place.at("d")).unwrap();
+    fs::write(place.at("d/unseen"), "").unwrap();
+    turns(&event_loop);
+    let expected = [
+        (CREATED, "a"),
+        (MODIFIED, "a"),
+        (MOVED_FROM, "a"),
+        (MOVED_TO, "b"),
+        (DELETED, "b"),
+        (CREATED | DIRECTORY, "d"),
+    ];
+    assert_eq!(take(&seen), list(&expected));
+    fs::remove_dir_all(&place.0).unwrap();
+    turns(&event_loop);
+    assert_eq!(take(&seen).last().unwrap(), &(SELF_GONE, String::new()));
+    assert!(!event_loop.run().unwrap(), "nothing more can come");
+}
+
+#[test]
+fn new_directories_are_watched_and_nothing_in_them_is_missed_or_told_twice() {
+    // mutation: `take_entry` does not look into what is new.
+    let (place, event_loop, seen) = (Place::new(), Closures::new_loop().unwrap(), Seen::default());
+    fs::create_dir(place.at("old")).unwrap();
+    watch(&event_loop, &place.0, true, false, &seen);
+    for number in 0..50 {
+        let deep = place.at(&format!("d{number}/e/f"));
+        fs::create_dir_all(&deep).unwrap();
+        fs::write(deep.join("file"), "").unwrap();
+        if number % 3 == 0 {
+            turns(&event_loop);
+        }
+        fs::write(place.at(&format!("d{number}/late")), "").unwrap();
+    }
+    fs::write(place.at("old/x"), "").unwrap();
+    turns(&event_loop);
+    let created: Vec<String> =
+        take(&seen).into_iter().filter(|change| change.0 & CREATED != 0).map(|change| change.1).collect();
+    let distinct: BTreeSet<&String> = created.iter().collect();
+    assert_eq!(created.len(), distinct.len(), "told once each");
+    assert_eq!(created.len(), 50 * 5 + 1);
+    assert!(distinct.contains(&"d49/e/f/file".to_owned()) && distinct.contains(&"old/x".to_owned()));
+}
+
+#[test]
+fn what_is_made_while_it_is_looked_for_is_told_once() {
+    // mutation: `take_entry` tells again what was found.
+    let (place, event_loop, seen) = (Place::new(), Closures::new_loop().unwrap(), Seen::default());
+    watch(&event_loop, &place.0, true, false, &seen);
+    let root = place.0.clone();
+    let maker = std::thread::spawn(move || {
+        for number in 0..500 {
+            let directory = root.join(format!("d{number}"));
+            fs::create_dir(&directory).unwrap();
+            for name in ["a", "b", "c", "d", "e"] {
+                fs::create_dir(directory.join(name)).unwrap();
+            }
+        }
+    });
+    while !maker.is_finished() {
+        event_loop.run_nowait().unwrap();
+    }
+    maker.join().unwrap();
+    // As long as there is something in the queue, a turn tells something.
+    loop {
+        let before = seen.borrow().len();
+        turns(&event_loop);
+        if seen.borrow().len() == before {
+            break;
+        }
+    }
+    let mut told = take(&seen);
+    told.sort();
+    let count = told.len();
+    told.dedup();
+    assert_eq!((count, told.len()), (500 * 6, 500 * 6));
+    assert!(told.iter().all(|change| change.0 == CREATED | DIRECTORY));
+}
+
+#[test]
+fn renamed_directories_keep_their_watches_under_the_new_name() {
+    // mutation: `arrived` does not change the paths below.
+    let (place, event_loop, seen) = (Place::new(), Closures::new_loop().unwrap(), Seen::default());
+    fs::create_dir_all(place.at("a/b")).unwrap();
+    fs::create_dir_all(place.at("ab")).unwrap();
+    watch(&event_loop, &place.0, true, false, &seen);
+    fs::rename(place.at("a"), place.at("c")).unwrap();
+    turns(&event_loop);
+    fs::write(place.at("c/b/x"), "").unwrap();
+    fs::write(place.at("ab/y"), "").unwrap();
+    turns(&event_loop);
+    let expected = [(MOVED_FROM | DIRECTORY, "a"), (MOVED_TO | DIRECTORY, "c"), (CREATED, "c/b/x"), (CREATED, "ab/y")];
+    assert_eq!(take(&seen), list(&expected));
+}
+
+#[test]
+fn a_directory_that_leaves_the_tree_is_not_watched_any_more() {
+    // mutation: `settle` keeps the watches of what has left.
+    let (place, elsewhere) = (Place::new(), Place::new());
+    let (event_loop, seen) = (Closures::new_loop().unwrap(), Seen::default());
+    fs::create_dir_all(place.at("a/b")).unwrap();
+    let id = watch(&event_loop, &place.0, true, false, &seen);
+    fs::rename(place.at("a"), elsewhere.at("a")).unwrap();
+    turns(&event_loop);
+    assert_eq!(event_loop.info(id).unwrap().value, 1);
+    fs::write(elsewhere.at("a/b/x"), "").unwrap();
+    turns(&event_loop);
+    assert_eq!(take(&seen), list(&[(MOVED_FROM | DIRECTORY, "a")]));
+    fs::rename(elsewhere.at("a"), place.at("back")).unwrap();
+    turns(&event_loop);
+    let expected = [(MOVED_TO | DIRECTORY, "back"), (CREATED | DIRECTORY, "back/b"), (CREATED, "back/b/x")];
+    assert_eq!(take(&seen), list(&expected));
+}
+
+#[test]
+fn a_watched_file_survives_being_replaced() {
+    let (place, event_loop, seen) = (Place::new(), Closures::new_loop().unwrap(), Seen::default());
+    let file = place.at("file");
+    assert_eq!(
+        event_loop.watch_open(file.as_os_str().as_bytes(), false, false, noting(&seen), true).unwrap_err().code(),
+        -libc::ENOENT
+    );
+    watch(&event_loop, &file, false, true, &seen);
+    fs::write(&file, "").unwrap();
+    fs::write(place.at("new"), "new").unwrap();
+    fs::rename(place.at("new"), &file).unwrap();
+    fs::write(place.at("other"), "other").unwrap();
+    fs::OpenOptions::new().append(true).open(&file).unwrap();
+    fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    fs::remove_file(&file).unwrap();
+    turns(&event_loop);
+    assert_eq!(take(&seen), list(&[(CREATED, ""), (MOVED_TO, ""), (ATTRIBUTES, ""), (DELETED, "")]));
+}
+
+#[test]
+fn a_watch_closed_by_its_first_change_tells_no_more() {
+    let (place, event_loop, calls) = (Place::new(), Closures::new_loop().unwrap(), Rc::new(RefCell::new(0)));
+    let count = calls.clone();
+    let close = Closures::callback(move |event_loop, id, _| {
+        *count.borrow_mut() += 1;
+        event_loop.close(id).unwrap();
+    });
+    event_loop.watch_open(place.0.as_os_str().as_bytes(), false, false, close, true).unwrap();
+    for name in ["a", "b", "c"] {
+        fs::write(place.at(name), "").unwrap();
+    }
+    assert!(!event_loop.run().unwrap());
+    assert_eq!(*calls.borrow(), 1);
+}

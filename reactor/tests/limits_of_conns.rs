@@ -1,0 +1,211 @@
+//! Rate limits by a clock that is set by hand, and descriptors that go from connection to connection.
+
+use std::cell::{Cell, RefCell};
+use std::io::{IoSlice, Read, Write};
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::rc::Rc;
+use std::sync::Arc;
+use tidegate_reactor::base::framing::Framing;
+use tidegate_reactor::event_loop::clock::ManualClock;
+use tidegate_reactor::event_loop::closures::{Callback, Loop};
+use tidegate_reactor::event_loop::{Clock, RateConfig, Shape, Timeouts};
+use tidegate_reactor::{Closures, Error, Event, Id, LoopOptions};
+
+const SECOND: i64 = 1_000_000_000;
+
+fn shape() -> Shape {
+    Shape {
+        timeouts: Timeouts::default(),
+        high_mark: 1 << 20,
+        low_mark: 1 << 18,
+        limit: 1 << 26,
+        hold: true,
+        framing: Framing::None,
+        max_frame: 65_536,
+        pull: false,
+        takes_descriptors: false,
+        tells_eof: false,
+        tells_timeout: false,
+        listener: Id::NONE,
+    }
+}
+
+struct Bench {
+    event_loop: Loop,
+    clock: Rc<ManualClock>,
+}
+
+impl Bench {
+    fn new() -> Bench {
+        let clock = Rc::new(ManualClock::default());
+        let options = LoopOptions { clock: Clock::Manual(clock.clone()), ..LoopOptions::default() };
+        Bench { event_loop: Closures::new_loop_with(options).unwrap(), clock }
+    }
+
+    fn wrap(&self, stream: UnixStream, shape: Shape, callback: Callback) -> Id {
+        let mut fd = Some(OwnedFd::from(stream));
+        self.event_loop.conn_open(&mut fd, Rc::new(shape), callback, true).unwrap()
+    }
+
+    fn turns(&self, count: usize) {
+        for _ in 0..count {
+            self.event_loop.run_nowait().unwrap();
+        }
+    }
+
+    fn after(&self, nanoseconds: i64) {
+        self.clock.monotonic_ns.set(self.clock.monotonic_ns.get() + nanoseconds);
+        self.turns(20);
+    }
+}
+
+/// A callback that counts the bytes that come.
+fn counting(total: &Rc<Cell<usize>>) -> Callback {
+    let total = total.clone();
+    Closures::callback(move |_, _, event| {
+        if let Event::Data(bytes) = event {
+            total.set(total.get() + bytes.len());
+        }
+    })
+}
+
+fn nothing() -> Callback {
+    Closures::callback(|_, _, _| {})
+}
+
+#[test]
+fn reading_keeps_to_the_rate_and_its_burst() {
+    // mutation: conn_read does not ask for an allowance, or does not spend it.
+    let bench = Bench::new();
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    let total = Rc::new(Cell::new(0));
+    let conn = bench.wrap(ours, shape(), counting(&total));
+    let rate =
+        bench.event_loop.rate_open(RateConfig { read: 1000, read_burst: 100, ..RateConfig::default() }, nothing());
+    bench.event_loop.conn_join_rate(conn, rate.unwrap()).unwrap();
+    theirs.write_all(&[7; 5000]).unwrap();
+    bench.turns(20);
+    assert_eq!(total.get(), 100, "the burst");
+    for second in 1..=4 {
+        for _ in 0..20 {
+            bench.after(SECOND / 20);
+        }
+        assert_eq!(total.get(), 100 + 1000 * second);
+    }
+    let waits = bench.event_loop.stats().unwrap().events;
+    bench.turns(50);
+    assert_eq!(bench.event_loop.stats().unwrap().events, waits, "who waits for the rate does not spin");
+    bench.event_loop.close(rate.unwrap()).unwrap();
+    bench.turns(5);
+    assert_eq!(total.get(), 5000, "without the limit the rest comes at once");
+}
+
+#[test]
+fn writing_keeps_to_the_rate_of_a_group() {
+    let bench = Bench::new();
+    let rate =
+        bench.event_loop.rate_open(RateConfig { write: 2000, write_burst: 200, ..RateConfig::default() }, nothing());
+    let rate = rate.unwrap();
+    let mut peers = Vec::new();
+    for _ in 0..2 {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        theirs.set_nonblocking(true).unwrap();
+        let conn = bench.wrap(ours, shape(), nothing());
+        bench.event_loop.conn_join_rate(conn, rate).unwrap();
+        bench.event_loop.conn_write(conn, &[IoSlice::new(&[9; 10_000])]).unwrap();
+        peers.push((conn, theirs, 0));
+    }
+    let received = |peers: &mut Vec<(Id, UnixStream, usize)>| {
+        let mut buffer = [0; 65_536];
+        for (_, theirs, total) in peers.iter_mut() {
+            while let Ok(count @ 1..) = theirs.read(&mut buffer) {
+                *total += count;
+            }
+        }
+        peers.iter().map(|peer| peer.2).sum::<usize>()
+    };
+    bench.turns(20);
+    assert_eq!(received(&mut peers), 200);
+    for _ in 0..100 {
+        bench.after(SECOND / 20);
+    }
+    assert_eq!(received(&mut peers), 200 + 5 * 2000);
+    let (first, second) = (peers[0].2, peers[1].2);
+    assert!(first > 2000 && second > 2000, "both have their share: {first}, {second}");
+    assert_eq!(
+        bench.event_loop.conn_join_rate(peers[0].0, rate),
+        Err(Error::EXISTS.because("the connection obeys this limit already"))
+    );
+    bench.event_loop.conn_leave_rate(peers[0].0, rate).unwrap();
+    bench.turns(20);
+    received(&mut peers);
+    assert_eq!(peers[0].2, 10_000);
+    assert!(bench.event_loop.conn_leave_rate(peers[0].0, rate).is_err());
+}
+
+#[test]
+fn h46_descriptors_arrive_whole_and_before_their_bytes() {
+    // mutation: room for fewer numbers in the control buffer; conn_passed after conn_frame.
+    let event_loop = Closures::new_loop().unwrap();
+    for count in [1_usize, 2, 253] {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let log: Rc<RefCell<Vec<String>>> = Rc::default();
+        let told = log.clone();
+        let on_event = Closures::callback(move |event_loop, id, event| match event {
+            Event::Passed(numbers) => {
+                told.borrow_mut().push(format!("{} descriptors", numbers.len()));
+                for number in numbers {
+                    // SAFETY: the event gives them away.
+                    drop(unsafe { OwnedFd::from_raw_fd(*number) });
+                }
+            }
+            Event::Data(bytes) => {
+                told.borrow_mut().push(format!("{} bytes", bytes.len()));
+                event_loop.close(id).unwrap();
+            }
+            _ => {}
+        });
+        let open = |stream: UnixStream, shape: Shape, callback| {
+            event_loop.conn_open(&mut Some(OwnedFd::from(stream)), Rc::new(shape), callback, true).unwrap()
+        };
+        let takes = open(theirs, Shape { takes_descriptors: true, ..shape() }, on_event);
+        let sends = open(ours, shape(), nothing());
+        let files: Vec<_> =
+            (0..count).map(|_| Arc::new(OwnedFd::from(std::fs::File::open("/dev/null").unwrap()))).collect();
+        let witness = files[0].clone();
+        event_loop.conn_pass(sends, files, b"hello").unwrap();
+        while event_loop.is_open(takes).unwrap() {
+            event_loop.run_once().unwrap();
+        }
+        assert_eq!(*log.borrow(), [format!("{count} descriptors"), "5 bytes".to_owned()]);
+        assert_eq!(Arc::strong_count(&witness), 1, "ours are closed once they are sent");
+        event_loop.close(sends).unwrap();
+    }
+    let (ours, _theirs) = UnixStream::pair().unwrap();
+    let conn = event_loop.conn_open(&mut Some(OwnedFd::from(ours)), Rc::new(shape()), nothing(), true).unwrap();
+    let file = || Arc::new(OwnedFd::from(std::fs::File::open("/dev/null").unwrap()));
+    for (count, bytes) in [(0, &b"x"[..]), (254, b"x"), (1, b"")] {
+        let files = (0..count).map(|_| file()).collect();
+        assert_eq!(event_loop.conn_pass(conn, files, bytes).map_err(|error| error.code()), Err(Error::INVALID.code()));
+    }
+}
+
+#[test]
+fn h46_descriptors_that_nobody_asked_for_are_closed() {
+    let event_loop = Closures::new_loop().unwrap();
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let total = Rc::new(Cell::new(0));
+    let open = |stream: UnixStream, callback| {
+        event_loop.conn_open(&mut Some(OwnedFd::from(stream)), Rc::new(shape()), callback, true).unwrap()
+    };
+    let (sends, ignores) = (open(ours, nothing()), open(theirs, counting(&total)));
+    let (mut reading, writing) = UnixStream::pair().unwrap();
+    event_loop.conn_pass(sends, vec![Arc::new(OwnedFd::from(writing))], b"x").unwrap();
+    while total.get() == 0 {
+        event_loop.run_once().unwrap();
+    }
+    // A stream ends only when every copy of its other end is closed.
+    assert_eq!(reading.read(&mut [0; 1]).unwrap(), 0);
+    event_loop.close(ignores).unwrap();
+}

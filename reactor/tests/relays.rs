@@ -1,0 +1,138 @@
+//! Relaying one connection into another: nothing is lost, nothing grows, and the ends are passed on.
+
+use std::cell::RefCell;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::thread;
+use tidegate_reactor::base::framing::Framing;
+use tidegate_reactor::event_loop::closures::{Callback, Loop};
+use tidegate_reactor::event_loop::{Shape, Timeouts};
+use tidegate_reactor::{Closures, Event, Id};
+
+type Log = Rc<RefCell<Vec<String>>>;
+
+fn shape() -> Rc<Shape> {
+    Rc::new(Shape {
+        timeouts: Timeouts::default(),
+        high_mark: 100_000,
+        low_mark: 20_000,
+        limit: 1 << 26,
+        hold: true,
+        framing: Framing::None,
+        max_frame: 65_536,
+        pull: false,
+        takes_descriptors: false,
+        tells_eof: false,
+        tells_timeout: false,
+        listener: Id::NONE,
+    })
+}
+
+fn pair() -> (TcpStream, TcpStream) {
+    let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let client = TcpStream::connect(server.local_addr().unwrap()).unwrap();
+    (client, server.accept().unwrap().0)
+}
+
+fn wrap(event_loop: &Loop, stream: TcpStream, callback: Callback) -> Id {
+    event_loop.conn_open(&mut Some(OwnedFd::from(stream)), shape(), callback, true).unwrap()
+}
+
+fn noting(log: &Log) -> Callback {
+    let log = log.clone();
+    Closures::callback(move |_, _, event| {
+        if event != Event::Opened {
+            log.borrow_mut().push(format!("{event:?}"));
+        }
+    })
+}
+
+fn pattern(length: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed | 1;
+    (0..length)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state as u8
+        })
+        .collect()
+}
+
+#[test]
+fn every_byte_arrives_both_ways_in_large_and_small_pieces() {
+    // mutation: conn_keep_rest forwards nothing; conn_pass_on counts what was taken as passed.
+    for piece in [1 << 20, 70_000, 1000] {
+        let (event_loop, log) = (Closures::new_loop().unwrap(), Log::default());
+        let ((one, a), (other, b)) = (pair(), pair());
+        let (a, b) = (wrap(&event_loop, a, noting(&log)), wrap(&event_loop, b, noting(&log)));
+        event_loop.conn_pipe(a, b).unwrap();
+        let talk = |mut stream: TcpStream, seed: u64| {
+            thread::spawn(move || {
+                let sent = pattern(4 << 20, seed);
+                let mut writing = stream.try_clone().unwrap();
+                let copy = sent.clone();
+                let writer = thread::spawn(move || {
+                    copy.chunks(piece).for_each(|chunk| writing.write_all(chunk).unwrap());
+                    writing.shutdown(Shutdown::Write).unwrap();
+                });
+                let mut received = Vec::new();
+                stream.read_to_end(&mut received).unwrap();
+                writer.join().unwrap();
+                (sent, received)
+            })
+        };
+        let (left, right) = (talk(one, 11), talk(other, 77));
+        event_loop.run().unwrap();
+        let ((sent, received), (sent_back, received_back)) = (left.join().unwrap(), right.join().unwrap());
+        assert!(sent == received_back && sent_back == received, "pieces of {piece}");
+        assert_eq!(*log.borrow(), ["ConnOver { reason: 0 }", "ConnOver { reason: 0 }"]);
+    }
+}
+
+#[test]
+fn h41_a_slow_reader_slows_the_sender_down() {
+    // mutation: conn_forward does not set PARTNER_FULL.
+    let (event_loop, log) = (Closures::new_loop().unwrap(), Log::default());
+    let ((mut one, a), (mut other, b)) = (pair(), pair());
+    one.set_nonblocking(true).unwrap();
+    let (a, b) = (wrap(&event_loop, a, noting(&log)), wrap(&event_loop, b, noting(&log)));
+    event_loop.conn_pipe(a, b).unwrap();
+    let (mut sent, mut idle) = (0, 0);
+    let block = [5; 65_536];
+    // Until nothing has gone on for some turns: the system's buffers are full.
+    while idle < 50 {
+        idle += 1;
+        while let Ok(count) = one.write(&block) {
+            (sent, idle) = (sent + count, 0);
+        }
+        event_loop.run_nowait().unwrap();
+        let queued = event_loop.conn_stats(b).unwrap().queued;
+        assert!(queued <= 100_000 + 65_536, "{queued}");
+    }
+    drop(one);
+    let reader = thread::spawn(move || {
+        let mut all = Vec::new();
+        other.read_to_end(&mut all).unwrap();
+        all.len()
+    });
+    event_loop.run().unwrap();
+    assert_eq!(reader.join().unwrap(), sent);
+}
+
+#[test]
+fn what_breaks_on_one_side_breaks_on_the_other() {
+    let (event_loop, log) = (Closures::new_loop().unwrap(), Log::default());
+    let ((one, a), (mut other, b)) = (pair(), pair());
+    let (a, b) = (wrap(&event_loop, a, noting(&log)), wrap(&event_loop, b, noting(&log)));
+    event_loop.conn_pipe(a, b).unwrap();
+    tidegate_reactor::sys::stream::reset_on_close(std::os::fd::AsRawFd::as_raw_fd(&one));
+    drop(one);
+    event_loop.run().unwrap();
+    let reset = format!("ConnOver {{ reason: {} }}", -libc::ECONNRESET);
+    assert_eq!(*log.borrow(), [reset.clone(), reset]);
+    assert!(other.read(&mut [0; 1]).is_err(), "it is reset, too");
+    assert!(event_loop.conn_pipe(a, b).is_err());
+}

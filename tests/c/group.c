@@ -1,0 +1,271 @@
+/* Groups: loops on threads that share a port, their statistics, and how they end. */
+#include "support.h"
+
+#define LOOPS 4
+#define CLIENTS 8
+
+typedef struct shared {
+    atomic_int started, stopped, released, accepted, answered, fail_at;
+    atomic_int threads_seen;
+} shared;
+
+static void on_release(void *user) { atomic_fetch_add(&((shared *)user)->released, 1); }
+
+static int on_start(tg_loop loop, void *user, uint32_t index)
+{
+    shared *it = user;
+    (void)loop;
+    atomic_fetch_or(&it->threads_seen, 1 << index);
+    atomic_fetch_add(&it->started, 1);
+    return (int)index == atomic_load(&it->fail_at) ? -ENOSPC : 0;
+}
+
+static int on_stop(tg_loop loop, void *user, uint32_t index)
+{
+    (void)loop;
+    (void)index;
+    atomic_fetch_add(&((shared *)user)->stopped, 1);
+    return 0;
+}
+
+static void on_accept(tg_handle self, void *user, tg_handle conn, const tg_address *peer)
+{
+    (void)self;
+    (void)conn;
+    CHECK_EQ(peer->family, TG_IPV4);
+    atomic_fetch_add(&((shared *)user)->accepted, 1);
+}
+
+/* One request a connection: answered, and the connection finished. */
+static void on_request(tg_handle conn, void *user, const void *data, size_t length)
+{
+    (void)user;
+    CHECK(tg_conn_write(conn, data, length) >= 0);
+    CHECK_CODE(tg_conn_finish(conn), 0);
+}
+
+static void on_echo(tg_handle conn, void *user, const void *data, size_t length)
+{
+    (void)user;
+    CHECK(tg_conn_write(conn, data, length) >= 0);
+}
+
+static tg_group open_group(shared *it, tg_conn_data_cb on_data, uint16_t *port)
+{
+    tg_group_options options = TG_GROUP_OPTIONS_INIT;
+    tg_listener_options listener = TG_LISTENER_OPTIONS_INIT;
+    tg_conn_options conn = TG_CONN_OPTIONS_INIT;
+    tg_address address;
+    tg_group group = 0;
+    conn.on_data = on_data;
+    listener.conn = &conn;
+    listener.on_accept = on_accept;
+    listener.user = it;
+    MUST(tg_address_parse("127.0.0.1", 0, &address) == 0);
+    options.address = &address;
+    options.listener = &listener;
+    options.loops = LOOPS;
+    options.on_start = on_start;
+    options.on_stop = on_stop;
+    options.user = it;
+    options.release = on_release;
+    MUST(tg_group_new(&options, &group) == 0);
+    MUST(tg_group_get_local(group, &address) == 0);
+    *port = address.port;
+    return group;
+}
+
+static int connect_to(uint16_t port)
+{
+    struct sockaddr_in address;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    memset(&address, 0, sizeof address);
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons(port);
+    MUST(fd >= 0);
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0) return fd;
+    close(fd);
+    return -1;
+}
+
+static shared new_shared(void)
+{
+    shared it;
+    memset(&it, 0, sizeof it);
+    atomic_store(&it.fail_at, -1);
+    return it;
+}
+
+static void loops_share_a_port_and_add_up(void)
+{
+    shared it = new_shared();
+    uint16_t port;
+    tg_group group = open_group(&it, on_echo, &port);
+    tg_group_stats stats = TG_GROUP_STATS_INIT;
+    int fds[64];
+    char byte;
+    CHECK_EQ(atomic_load(&it.started), LOOPS);
+    CHECK_EQ(atomic_load(&it.threads_seen), (1 << LOOPS) - 1);
+    for (int i = 0; i < 64; i++) MUST((fds[i] = connect_to(port)) >= 0);
+    for (int i = 0; i < 64; i++) {
+        MUST(write(fds[i], "x", 1) == 1);
+        MUST(read(fds[i], &byte, 1) == 1 && byte == 'x');
+    }
+    /* Each loop counts at the end of its turn, which the answer above does not wait for. */
+    do CHECK_CODE(tg_group_get_stats(group, &stats), 0);
+    while (stats.conns != 64 || stats.events < 128);
+    CHECK_EQ(stats.loops, LOOPS);
+    CHECK_EQ(atomic_load(&it.accepted), 64);
+    CHECK(stats.largest_share < 1000);
+    CHECK(stats.turns > 0);
+    for (int i = 0; i < 64; i++) close(fds[i]);
+    CHECK_CODE(tg_group_free(group), 0);
+    CHECK_EQ(atomic_load(&it.released), 1);
+    CHECK_EQ(atomic_load(&it.stopped), LOOPS);
+    CHECK_CODE(tg_group_free(group), TG_ESTALE);
+    CHECK_CODE(tg_group_stop(group, 0), TG_ESTALE);
+}
+
+typedef struct client {
+    shared *it;
+    uint16_t port;
+} client;
+
+/* Asks until nobody listens any more. */
+static void *ask(void *argument)
+{
+    client *me = argument;
+    for (;;) {
+        char answer[5];
+        int fd = connect_to(me->port);
+        if (fd < 0) return NULL;
+        if (send(fd, "hello", 5, MSG_NOSIGNAL) == 5 && recv(fd, answer, 5, MSG_WAITALL) == 5)
+            atomic_fetch_add(&me->it->answered, 1);
+        close(fd);
+    }
+}
+
+/* mutation: wind_up closes the listeners instead of finishing them, or calls cut_off at once. */
+static void a_stop_under_load_loses_no_accepted_request(void)
+{
+    shared it = new_shared();
+    uint16_t port;
+    tg_group group = open_group(&it, on_request, &port);
+    pthread_t threads[CLIENTS];
+    client me = { &it, port };
+    for (int i = 0; i < CLIENTS; i++) MUST(pthread_create(&threads[i], NULL, ask, &me) == 0);
+    while (atomic_load(&it.answered) < 200) sched_yield();
+    CHECK_CODE(tg_group_stop(group, 30 * SECOND), 0);
+    CHECK_CODE(tg_group_join(group), 0);
+    for (int i = 0; i < CLIENTS; i++) MUST(pthread_join(threads[i], NULL) == 0);
+    CHECK_EQ(atomic_load(&it.answered), atomic_load(&it.accepted));
+    CHECK_CODE(tg_group_free(group), 0);
+    CHECK_EQ(atomic_load(&it.released), 1);
+}
+
+static void a_client_that_stays_is_cut_off_in_the_end(void)
+{
+    shared it = new_shared();
+    uint16_t port;
+    tg_group group = open_group(&it, on_echo, &port);
+    tg_group_stats stats = TG_GROUP_STATS_INIT;
+    char byte;
+    int fd = connect_to(port);
+    MUST(fd >= 0 && write(fd, "x", 1) == 1 && read(fd, &byte, 1) == 1);
+    CHECK_CODE(tg_group_stop(group, -1), 0);
+    CHECK_CODE(tg_group_stop(group, 20 * MS), 0); /* only shortens */
+    CHECK_CODE(tg_group_join(group), 0);
+    CHECK(read(fd, &byte, 1) < 0 && errno == ECONNRESET);
+    CHECK_CODE(tg_group_get_stats(group, &stats), 0);
+    CHECK_EQ(stats.loops, 0);
+    CHECK_EQ(stats.conns, 0);
+    CHECK_CODE(tg_group_free(group), 0);
+    close(fd);
+}
+
+static void a_failed_start_has_taken_nothing(void)
+{
+    shared it = new_shared();
+    tg_group_options options = TG_GROUP_OPTIONS_INIT;
+    tg_group group = 7;
+    atomic_store(&it.fail_at, 2);
+    options.loops = LOOPS;
+    options.on_start = on_start;
+    options.user = &it;
+    options.release = on_release;
+    CHECK_CODE(tg_group_new(&options, &group), -ENOSPC);
+    CHECK_EQ(group, 7);
+    CHECK_EQ(atomic_load(&it.released), 0);
+    CHECK_EQ(atomic_load(&it.started), 3);
+}
+
+static void on_posted(tg_loop loop, void *user)
+{
+    tg_group group = *(tg_group *)user;
+    CHECK_CODE(tg_group_join(group), TG_EREENTRANT);
+    CHECK_CODE(tg_group_free(group), TG_EREENTRANT);
+    CHECK_CODE(tg_loop_stop(loop), 0);
+}
+
+/* From outside loops are reached by posts, from inside nobody waits for himself. */
+static void threads_of_the_group_cannot_wait_for_it(void)
+{
+    tg_group_options options = TG_GROUP_OPTIONS_INIT;
+    static tg_group group;
+    tg_loop loop = 0;
+    tg_address address;
+    options.loops = 1;
+    MUST(tg_group_new(&options, &group) == 0);
+    CHECK_CODE(tg_group_get_local(group, &address), TG_ENOENT);
+    CHECK_CODE(tg_group_get_loop(group, 1, &loop), TG_EINVAL);
+    CHECK_CODE(tg_group_get_loop(group, 0, &loop), 0);
+    CHECK_CODE(tg_loop_hold(loop), TG_EWRONGTHREAD);
+    CHECK_CODE(tg_post(loop, on_posted, &group, NULL), 0);
+    CHECK_CODE(tg_group_join(group), 0);
+    CHECK_CODE(tg_group_free(group), 0);
+}
+
+static void bad_input(void)
+{
+    tg_group_options options = TG_GROUP_OPTIONS_INIT;
+    tg_listener_options listener = TG_LISTENER_OPTIONS_INIT;
+    tg_loop_options batch = TG_LOOP_OPTIONS_INIT;
+    tg_group_stats stats = TG_GROUP_STATS_INIT;
+    tg_group group = 7;
+    tg_loop loop = new_loop();
+    tg_address address;
+    batch.flags = TG_LOOP_BATCH;
+    CHECK_CODE(tg_group_new(&options, NULL), TG_EINVAL);
+    options.loops = 257;
+    CHECK_CODE(tg_group_new(&options, &group), TG_EINVAL);
+    options.loops = 1;
+    options.listener = &listener;
+    CHECK_CODE(tg_group_new(&options, &group), TG_EINVAL);
+    MUST(tg_address_unix("/tmp/x", 6, &address) == 0);
+    options.address = &address;
+    CHECK_CODE(tg_group_new(&options, &group), TG_EINVAL);
+    MUST(tg_address_parse("127.0.0.1", 0, &address) == 0);
+    listener.release = on_release;
+    CHECK_CODE(tg_group_new(&options, &group), TG_EINVAL);
+    listener.release = NULL;
+    options.loop_options = &batch;
+    CHECK_CODE(tg_group_new(&options, &group), TG_EINVAL);
+    CHECK_EQ(group, 7);
+    CHECK_CODE(tg_group_stop(loop, 0), TG_EKIND);
+    CHECK_CODE(tg_group_stop(0, 0), TG_ESTALE);
+    CHECK_CODE(tg_group_get_stats(UINT64_MAX, &stats), TG_ESTALE);
+    free_loop(loop, 0);
+}
+
+int main(void)
+{
+    harness_begin();
+    RUN(loops_share_a_port_and_add_up);
+    RUN(a_stop_under_load_loses_no_accepted_request);
+    RUN(a_client_that_stays_is_cut_off_in_the_end);
+    RUN(a_failed_start_has_taken_nothing);
+    RUN(threads_of_the_group_cannot_wait_for_it);
+    RUN(bad_input);
+    return harness_end();
+}
