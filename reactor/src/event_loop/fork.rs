@@ -79,6 +79,7 @@ impl<S: Sink> Core<S> {
     fn restore_after_fork(&mut self) {
         self.asyncs.forget_sends();
         self.udp.forget_received();
+        self.conns.begin_anew();
         let over = self.jobs.begin_anew();
         self.releases.extend(over.into_iter().map(|(id, user)| Release::Handle(id, user)));
         let all: Vec<Id> = self.table.iter().map(|(id, _)| id).collect();
