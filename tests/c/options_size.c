@@ -281,7 +281,7 @@ static const size_t ends_udp[] = { 8, 16, 24, 32, 40, 48, 52, 56, 60, 64, 72, 0 
 static const size_t ends_conn[] = { 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96, 100, 104, 112, 120, 128, 136, 144,
                                     152, 160, 168, 176, 0 };
 static const size_t ends_times[] = { 8, 16, 24, 32, 40, 48, 0 };
-static const size_t ends_listener[] = { 8, 16, 24, 32, 40, 48, 52, 56, 60, 64, 0 };
+static const size_t ends_listener[] = { 8, 16, 24, 32, 40, 48, 52, 56, 60, 64, 68, 72, 0 };
 static const size_t ends_group[] = { 8, 16, 24, 32, 40, 48, 56, 64, 68, 72, 0 };
 static const size_t ends_rate[] = { 8, 16, 24, 32, 40, 48, 56, 0 };
 
