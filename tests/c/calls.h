@@ -31,7 +31,7 @@ typedef struct call {
     int (*make)(scene *);
 } call;
 
-static void on_exit_ignored(tg_handle self, void *user, int status, int exit_code, int signum)
+static inline void on_exit_ignored(tg_handle self, void *user, int status, int exit_code, int signum)
 {
     (void)self, (void)user, (void)status, (void)exit_code, (void)signum;
 }

@@ -39,8 +39,8 @@ impl<S: Sink> Core<S> {
         let Some(frame) = found else {
             extra.searched = rest.len();
             extra.held.drain(..std::mem::take(&mut extra.start));
-            if extra.held.capacity() > HELD_KEPT && extra.held.len() < HELD_KEPT / 2 {
-                extra.held.shrink_to(HELD_KEPT / 2);
+            if extra.held.capacity() > HELD_KEPT && extra.held.len() <= HELD_KEPT {
+                extra.held.shrink_to(if extra.held.is_empty() { 0 } else { HELD_KEPT });
             }
             conn.flags &= !flag::LEFTOVER;
             return None;
