@@ -4,9 +4,13 @@
  *
  * Learnt here: a terminal, a pipe and a file are connections like a socket. TG_CONN_DUPLICATE leaves the standard
  * streams to the process, which shares them with the shell: they still block for the others, and are not
- * closed here. Two forwards connect three connections; the loop ends when all of them have. */
+ * closed here. Two forwards connect three connections; the loop ends when all of them have. Input and output
+ * that are one terminal are one connection: two would take each other's lines. */
+#define _POSIX_C_SOURCE 200809L
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <tidegate.h>
 
 static int failed;
@@ -15,15 +19,20 @@ static void on_close(tg_handle conn, void *user, int reason)
 {
     (void)conn;
     if (reason == 0) return;
-    /* All three are reset when one breaks, and say the same: once is enough. */
+    /* All are reset when one breaks, and say the same: once is enough. */
     if (!failed) fprintf(stderr, "%s: %s\n", (const char *)user, tg_strerror(reason));
     failed = 1;
+}
+
+static int one_terminal(void)
+{
+    return isatty(0) && isatty(1) && (fcntl(0, F_GETFL) & O_ACCMODE) == O_RDWR;
 }
 
 int main(int argc, char **argv)
 {
     tg_conn_options options = TG_CONN_OPTIONS_INIT;
-    tg_handle from, to, server;
+    tg_handle from = 0, to, server;
     tg_address address;
     tg_loop loop;
     int port = argc == 3 ? atoi(argv[2]) : 0;
@@ -39,8 +48,9 @@ int main(int argc, char **argv)
     options.flags = TG_CONN_DUPLICATE;
     options.user = "standard input";
     if (!failed && tg_conn_open(loop, 0, &options, &from) < 0) failed = 1;
+    to = from;
     options.user = "standard output";
-    if (!failed && tg_conn_open(loop, 1, &options, &to) < 0) failed = 1;
+    if (!failed && !one_terminal() && tg_conn_open(loop, 1, &options, &to) < 0) failed = 1;
     if (failed || tg_conn_forward(from, server) < 0 || tg_conn_forward(server, to) < 0 || tg_loop_run(loop) < 0) {
         fprintf(stderr, "%s\n", tg_last_error());
         failed = 1;

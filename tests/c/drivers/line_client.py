@@ -7,6 +7,7 @@ import fcntl
 import os
 import pathlib
 import pty
+import select
 import socket
 import subprocess
 import tempfile
@@ -82,6 +83,7 @@ def on_a_terminal(program: pathlib.Path, wrapper: List[str], env: dict) -> None:
             for line in (b"hello", b"again"):
                 os.write(ours, line + b"\n")
                 while line.upper() + b"\r\n" not in shown:
+                    expect(select.select([ours], [], [], LIMIT)[0], f"no answer: {shown!r}")
                     shown += os.read(ours, 4096)
             os.write(ours, b"\x04")
             expect(process.wait(LIMIT) == 0, f"exit {process.returncode}: {shown!r}")
