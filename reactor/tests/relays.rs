@@ -136,3 +136,48 @@ fn what_breaks_on_one_side_breaks_on_the_other() {
     assert!(other.read(&mut [0; 1]).is_err(), "it is reset, too");
     assert!(event_loop.conn_pipe(a, b).is_err());
 }
+
+#[test]
+fn the_directions_do_not_wait_for_each_other() {
+    // mutation: Conn::reads rests while HELD, whatever the connection is relayed to. Then this waits for ever.
+    let (event_loop, log) = (Closures::new_loop().unwrap(), Log::default());
+    let ((mut one, a), (mut other, b)) = (pair(), pair());
+    let (a, b) = (wrap(&event_loop, a, noting(&log)), wrap(&event_loop, b, noting(&log)));
+    event_loop.conn_pipe(a, b).unwrap();
+    const SIZE: usize = 24 << 20;
+    let upload = thread::spawn(move || {
+        // Reads only when everything is written.
+        one.write_all(&vec![1; SIZE]).unwrap();
+        one.shutdown(Shutdown::Write).unwrap();
+        let mut received = Vec::new();
+        one.read_to_end(&mut received).unwrap();
+        received.len()
+    });
+    let mut reading = other.try_clone().unwrap();
+    let reader = thread::spawn(move || {
+        let mut received = Vec::new();
+        reading.read_to_end(&mut received).unwrap();
+        received.len()
+    });
+    let download = thread::spawn(move || {
+        other.write_all(&vec![2; SIZE]).unwrap();
+        other.shutdown(Shutdown::Write).unwrap();
+    });
+    event_loop.run().unwrap();
+    download.join().unwrap();
+    assert_eq!((upload.join().unwrap(), reader.join().unwrap()), (SIZE, SIZE));
+}
+
+#[test]
+fn a_time_that_is_over_resets_both_sides() {
+    // mutation: conn_over resets the partners only.
+    let (event_loop, log) = (Closures::new_loop().unwrap(), Log::default());
+    let ((mut one, a), (mut other, b)) = (pair(), pair());
+    let (a, b) = (wrap(&event_loop, a, noting(&log)), wrap(&event_loop, b, noting(&log)));
+    event_loop.conn_pipe(a, b).unwrap();
+    event_loop.conn_set_timeouts(a, Timeouts { idle_ns: 20_000_000, ..Timeouts::default() }).unwrap();
+    event_loop.run().unwrap();
+    assert_eq!(log.borrow().len(), 2);
+    assert!(one.read(&mut [0; 1]).is_err(), "the silent one saw an end");
+    assert!(other.read(&mut [0; 1]).is_err(), "its partner saw an end");
+}

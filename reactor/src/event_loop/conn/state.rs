@@ -250,8 +250,10 @@ impl Conn {
         if self.has(flag::FINISHING) {
             return !self.has(flag::EOF | flag::OVER);
         }
-        const RESTS: u32 = flag::CONNECTING | flag::PAUSED | flag::HELD | flag::SLOWED | flag::PARTNER_FULL;
-        !self.has(RESTS | flag::EOF | flag::OVER)
+        const RESTS: u32 = flag::CONNECTING | flag::PAUSED | flag::SLOWED | flag::PARTNER_FULL;
+        // What a relay takes goes elsewhere: what waits here is no reason to rest, or two peers that both write before they
+        // read would wait for each other.
+        !self.has(RESTS | flag::EOF | flag::OVER) && (!self.has(flag::HELD) || self.relay_to().is_some())
     }
 
     /// Whether the program wants what is held.
