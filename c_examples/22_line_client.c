@@ -4,35 +4,52 @@
  *
  * Learnt here: a terminal, a pipe and a file are connections like a socket. TG_CONN_DUPLICATE leaves the standard
  * streams to the process, which shares them with the shell: they still block for the others, and are not
- * closed here. Two forwards connect three connections; the loop ends when all of them have. Input and output
- * that are one terminal are one connection: two would take each other's lines. */
-#define _POSIX_C_SOURCE 200809L
-#include <fcntl.h>
+ * closed here. Two forwards connect three connections, and when one breaks all are over. A terminal goes both ways,
+ * as a socket does: the one that is written to is paused, or it would take what the other one is to read. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 #include <tidegate.h>
 
-static int failed;
+typedef struct session {
+    tg_handle from, to, server;
+    int failed;
+} session;
 
 static void on_close(tg_handle conn, void *user, int reason)
 {
-    (void)conn;
-    if (reason == 0) return;
-    /* All are reset when one breaks, and say the same: once is enough. */
-    if (!failed) fprintf(stderr, "%s: %s\n", (const char *)user, tg_strerror(reason));
-    failed = 1;
+    session *it = user;
+    if (reason != 0 && !it->failed) { /* the others follow, for the same reason: once is enough */
+        it->failed = 1;
+        fprintf(stderr, "%s: %s\n",
+                conn == it->from ? "standard input" : conn == it->to ? "standard output" : "the connection",
+                tg_strerror(reason));
+    }
+    if (conn != it->server) return;
+    /* Both of its directions have ended. What it has said is written to its end, and the terminal is left alone. */
+    tg_conn_finish(it->from);
+    tg_conn_finish(it->to);
 }
 
-static int one_terminal(void)
+static int session_open(session *it, tg_loop loop, const tg_address *address)
 {
-    return isatty(0) && isatty(1) && (fcntl(0, F_GETFL) & O_ACCMODE) == O_RDWR;
+    tg_conn_options options = TG_CONN_OPTIONS_INIT;
+    int code;
+    options.on_close = on_close;
+    options.user = it;
+    options.idle_timeout_ns = -1;  /* people think */
+    options.write_timeout_ns = -1; /* and stop the output with Ctrl-S */
+    if ((code = tg_conn_connect(loop, address, &options, &it->server)) < 0) return code;
+    options.flags = TG_CONN_DUPLICATE;
+    if ((code = tg_conn_open(loop, 0, &options, &it->from)) < 0) return code;
+    if ((code = tg_conn_open(loop, 1, &options, &it->to)) < 0) return code;
+    if ((code = tg_conn_pause(it->to)) < 0) return code;
+    if ((code = tg_conn_forward(it->from, it->server)) < 0) return code;
+    return tg_conn_forward(it->server, it->to);
 }
 
 int main(int argc, char **argv)
 {
-    tg_conn_options options = TG_CONN_OPTIONS_INIT;
-    tg_handle from = 0, to, server;
+    session it = { 0, 0, 0, 0 };
     tg_address address;
     tg_loop loop;
     int port = argc == 3 ? atoi(argv[2]) : 0;
@@ -41,20 +58,10 @@ int main(int argc, char **argv)
         return 2;
     }
     if (tg_loop_new(NULL, &loop) < 0) return 1;
-    options.on_close = on_close;
-    options.user = argv[1];
-    options.idle_timeout_ns = -1; /* people think */
-    if (tg_conn_connect(loop, &address, &options, &server) < 0) failed = 1;
-    options.flags = TG_CONN_DUPLICATE;
-    options.user = "standard input";
-    if (!failed && tg_conn_open(loop, 0, &options, &from) < 0) failed = 1;
-    to = from;
-    options.user = "standard output";
-    if (!failed && !one_terminal() && tg_conn_open(loop, 1, &options, &to) < 0) failed = 1;
-    if (failed || tg_conn_forward(from, server) < 0 || tg_conn_forward(server, to) < 0 || tg_loop_run(loop) < 0) {
+    if (session_open(&it, loop, &address) < 0 || tg_loop_run(loop) < 0) {
         fprintf(stderr, "%s\n", tg_last_error());
-        failed = 1;
+        it.failed = 1;
     }
-    tg_loop_free(loop); /* a terminal is given back as it was */
-    return failed;
+    tg_loop_free(loop);
+    return it.failed;
 }

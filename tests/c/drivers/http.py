@@ -20,7 +20,8 @@ PAGE = b"<!doctype html><title>hello</title>\n" * 20
 
 
 @contextlib.contextmanager
-def site(program: pathlib.Path, wrapper: List[str], env: dict, *arguments: str) -> Iterator[Tuple[Server, pathlib.Path]]:
+def site(program: pathlib.Path, wrapper: List[str], env: dict,
+         *arguments: str) -> Iterator[Tuple[Server, pathlib.Path]]:
     """A server for a directory with some files, beside which is one that is none of its business."""
     with tempfile.TemporaryDirectory() as place:
         top = pathlib.Path(place)
@@ -110,7 +111,8 @@ def versions_and_ends(program: pathlib.Path, wrapper: List[str], env: dict) -> N
     """When the connection stays, and when the server ends it: Connection, and HTTP/1.0."""
     with site(program, wrapper, env) as (server, _):
         for request, stays in [(get("/"), True), (get("/", "Connection: close"), False),
-                               (get("/", version="1.0"), False), (get("/", "Connection: keep-alive", version="1.0"), True),
+                               (get("/", version="1.0"), False),
+                               (get("/", "Connection: keep-alive", version="1.0"), True),
                                (b"GET / HTTP/1.0\r\n\r\n", False), (get("http://there/index.html"), True),
                                (get("/", "Connection: upgrade", "Upgrade: websocket"), True)]:
             with socket.create_connection(("127.0.0.1", server.port), timeout=LIMIT) as client:
@@ -152,6 +154,7 @@ def refusals(program: pathlib.Path, wrapper: List[str], env: dict) -> None:
              (400, b"GET / HTTP/1.1\r\n\r\n"), (400, get("/", "Host: there")), (400, get("/%zz")), (400, get("/%00")),
              (400, get("/x%")), (400, get("/", "Content-Length: -1")), (400, get("/", "Content-Length: x")),
              (400, get("/", "Transfer-Encoding: chunked", "Content-Length: 3")), (400, get("/", "Na me: x")),
+             (400, get("/", "Content-Length : 3")),
              (405, get("/", "Content-Length: 3", method="POST") + b"abc"), (405, get("/", method="DELETE")),
              (405, get("here:80", method="CONNECT")), (405, get("*", method="OPTIONS")),
              (414, get(long_path)), (414, get("/" + "x" * 3_000_000)), (431, get("/", long_field)),

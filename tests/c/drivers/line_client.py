@@ -92,6 +92,29 @@ def on_a_terminal(program: pathlib.Path, wrapper: List[str], env: dict) -> None:
         os.close(theirs)
 
 
+def half_on_a_terminal(program: pathlib.Path, wrapper: List[str], env: dict) -> None:
+    """Input from a terminal and output to a pipe, and the other way round: it ends when the server has."""
+    command = [*wrapper, str(program), "127.0.0.1"]
+    ours, theirs = pty.openpty()
+    with answering(shout) as port, subprocess.Popen([*command, str(port)], stdin=theirs, stdout=subprocess.PIPE,
+                                                    env=env) as process:
+        os.write(ours, b"hello\n\x04")
+        expect(process.communicate(timeout=LIMIT) == (b"HELLO\n", None) and process.returncode == 0,
+               f"exit {process.returncode}")
+    with answering(shout) as port, subprocess.Popen([*command, str(port)], stdin=subprocess.PIPE, stdout=theirs,
+                                                    env=env) as process:
+        os.write(ours, b"for the next program\n")
+        process.communicate(b"hello\n", timeout=LIMIT)
+        expect(process.returncode == 0, f"exit {process.returncode}")
+    expect(os.read(theirs, 100) == b"for the next program\n", "it took what it was not to read")
+    shown = b""
+    while b"HELLO\r\n" not in shown:
+        expect(select.select([ours], [], [], LIMIT)[0], f"no answer: {shown!r}")
+        shown += os.read(ours, 4096)
+    os.close(ours)
+    os.close(theirs)
+
+
 def fails(command: List[str], env: dict, word: bytes) -> None:
     done = subprocess.run(command, input=b"x\n" * 100, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env,
                           timeout=LIMIT, check=False)
@@ -111,4 +134,4 @@ def broken_servers(program: pathlib.Path, wrapper: List[str], env: dict) -> None
         fails([*wrapper, str(program), "127.0.0.1", str(port)], env, b"eset")
 
 
-DRIVERS = [on_pipes, on_a_file, server_ends_first, on_a_terminal, broken_servers]
+DRIVERS = [on_pipes, on_a_file, server_ends_first, on_a_terminal, half_on_a_terminal, broken_servers]
