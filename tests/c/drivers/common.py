@@ -127,6 +127,19 @@ def have(tool: str) -> bool:
 
 
 def descriptors_settle(server: Server, before: int) -> None:
-    until(lambda: server.descriptors() <= before,
-          lambda: f"{server.descriptors()} descriptors, {before} before: "
-                  f"{[os.readlink(entry) for entry in pathlib.Path(f'/proc/{server.process.pid}/fd').iterdir()]}")
+    until(lambda: server.descriptors() <= before, lambda: f"{server.descriptors()} descriptors, {before} before")
+
+
+def sockets(server: Server) -> int:
+    """How many sockets a server has: its listener's, and those of its connections."""
+    place = pathlib.Path(f"/proc/{server.process.pid}/fd")
+    count = 0
+    for entry in place.iterdir():
+        with contextlib.suppress(OSError):  # closed meanwhile
+            count += os.readlink(entry).startswith("socket:")
+    return count
+
+
+def connections_settle(server: Server) -> None:
+    """Until no connection is left."""
+    until(lambda: sockets(server) == 1, lambda: f"{sockets(server) - 1} connections are left")

@@ -13,13 +13,11 @@ from typing import Callable, Iterator, List
 
 from examples import LIMIT, Server
 
-from .common import (all_at_once, descriptors_settle, expect, is_reset, memory, receive, receive_all, reset,
-                     serving, until)
+from .common import (all_at_once, connections_settle, expect, is_reset, memory, receive, receive_all, reset,
+                     serving, sockets, until)
 
 #: What the proxy may grow by for one pair: the marks of both, and room to breathe.
 GROWTH = 8 << 20
-#: Descriptors that the library keeps once it has moved bytes inside the kernel: the two ends of a pipe.
-KEPT = 2
 
 
 class Backend:
@@ -105,9 +103,8 @@ def fifty_clients(program: pathlib.Path, wrapper: List[str], env: dict) -> None:
                 client.sendall(seed.to_bytes(4, "big"))
                 expect(both_ways(client, stream(seed, size)) == stream(seed + 1000, size), f"{seed}: changed")
 
-        before = server.descriptors()
         all_at_once(clients, one)
-        descriptors_settle(server, before + KEPT)
+        connections_settle(server)
     expect(counts(server) == [clients, clients, 0, clients * (size + 4), clients * size], server.said)
 
 
@@ -123,7 +120,6 @@ def half_closes(program: pathlib.Path, wrapper: List[str], env: dict) -> None:
             assert receive_all(connection) == b"after your end"
 
     with between(program, wrapper, env, answer) as server:
-        before = server.descriptors()
         with connect(server) as client:
             client.sendall(b"client")
             client.shutdown(socket.SHUT_WR)
@@ -134,7 +130,7 @@ def half_closes(program: pathlib.Path, wrapper: List[str], env: dict) -> None:
             client.sendall(b"after your end")
             client.shutdown(socket.SHUT_WR)
             expect(client.recv(1) == b"", "more")
-        descriptors_settle(server, before + KEPT)
+        connections_settle(server)
     expect(counts(server)[:3] == [2, 2, 0], server.said)
 
 
@@ -150,17 +146,16 @@ def breaks(program: pathlib.Path, wrapper: List[str], env: dict) -> None:
             reached.append(is_reset(connection))
 
     with between(program, wrapper, env, answer) as server:
-        before = server.descriptors()
         with connect(server) as client:
             client.sendall(b"b")
             expect(is_reset(client), "the backend broke, and the client saw an end")
         client = connect(server)
         client.sendall(b"c")
-        until(lambda: server.descriptors() >= before + 2, lambda: "not connected")
+        until(lambda: sockets(server) == 3, lambda: "not connected")
         reset(client)
         until(lambda: reached, lambda: "the backend saw nothing")
         expect(reached == [True], "the client broke, and the backend saw an end")
-        descriptors_settle(server, before + KEPT)
+        connections_settle(server)
     expect(counts(server)[:3] == [2, 0, 2], server.said)
 
 
@@ -169,11 +164,10 @@ def dead_backend(program: pathlib.Path, wrapper: List[str], env: dict) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with serving(program, wrapper, env, "0", "127.0.0.1", str(port)) as server:
-        before = server.descriptors()
         for _ in range(5):
             with contextlib.suppress(ConnectionResetError), connect(server) as client:  # so soon, it may be, that
                 expect(is_reset(client), "an end, as if there were a backend")  # connecting itself is told so
-        descriptors_settle(server, before)
+        connections_settle(server)
     expect(counts(server) == [5, 0, 5, 0, 0], server.said)
 
 
