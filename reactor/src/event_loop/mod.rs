@@ -28,6 +28,7 @@ mod owned;
 mod process;
 mod rate;
 mod ready;
+mod releases;
 mod resolve;
 mod run;
 mod signal;

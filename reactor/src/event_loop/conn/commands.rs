@@ -437,9 +437,8 @@ impl<S: Sink> Core<S> {
     fn conn_write_owned(
         &mut self, id: Id, buffer: Box<dyn Buffer>,
     ) -> std::result::Result<bool, (Error, Box<dyn Buffer>)> {
-        let room = self.room_for_releases();
-        if let Err(error) = self.releases.try_reserve(room + 1) {
-            return Err((error.into(), buffer));
+        if let Err(error) = self.reserve_release() {
+            return Err((error, buffer));
         }
         let conn = match self.conn(id).and_then(|conn| conn.check_writable().map(|()| conn)) {
             Ok(conn) => conn,

@@ -4,7 +4,8 @@ use super::state::{Conn, flag};
 use crate::base::error::{Error, Result};
 use crate::base::id::Id;
 use crate::base::out_queue::Over;
-use crate::event_loop::core::{Core, Release, Slot};
+use crate::event_loop::core::{Core, Slot};
+use crate::event_loop::releases::Release;
 use crate::event_loop::{EventLoop, Sink};
 use crate::sys::stream::{self, StreamKind};
 use crate::sys::tty;
@@ -161,7 +162,7 @@ impl<S: Sink> Core<S> {
         if let Some(Slot::Conn(conn)) = table.get_mut(id).map(|entry| &mut entry.slot) {
             conn.out.abandon(|buffer| {
                 conns.buffers -= 1;
-                releases.push_back(Release::Buffer(buffer, reason));
+                releases.push(Release::Buffer(buffer, reason));
             });
         }
         self.conn_cancel_timer(id);
@@ -188,13 +189,13 @@ impl<S: Sink> Core<S> {
         while let Some(over) = conn.out.take_over() {
             if let Over::Owned(buffer) = over {
                 self.conns.buffers -= 1;
-                self.releases.push_back(Release::Buffer(buffer, 0));
+                self.releases.push(Release::Buffer(buffer, 0));
             }
         }
         let Core { releases, conns, .. } = self;
         conn.out.abandon(|buffer| {
             conns.buffers -= 1;
-            releases.push_back(Release::Buffer(buffer, Error::CANCELED.code()));
+            releases.push(Release::Buffer(buffer, Error::CANCELED.code()));
         });
         if let Some(timer) = conn.timer {
             self.timers.destroy(timer);

@@ -5,9 +5,10 @@ use crate::base::error::{Error, Result};
 use crate::base::id::Id;
 use crate::base::interest::{READ, WRITE};
 use crate::base::out_queue::Over;
-use crate::event_loop::core::{Core, Release, Slot, Told};
+use crate::event_loop::core::{Core, Slot, Told};
 use crate::event_loop::limits::FRAMES_PER_TURN;
 use crate::event_loop::rate::Way;
+use crate::event_loop::releases::Release;
 use crate::event_loop::{Event, Sink};
 use crate::io::stream::Flushed;
 use crate::sys::stream;
@@ -234,7 +235,7 @@ impl<S: Sink> Core<S> {
                 Some(Over::Lost(token)) => return Some((token, reason)),
                 Some(Over::Owned(buffer)) => {
                     self.conns.buffers -= 1;
-                    self.releases.push_back(Release::Buffer(buffer, 0));
+                    self.releases.push(Release::Buffer(buffer, 0));
                 }
                 None => {
                     conn.out.shrink();
