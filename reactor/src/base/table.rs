@@ -191,6 +191,7 @@ impl<T, R> Table<T, R> {
     }
 
     /// Whether there is a rest to be taken.
+    #[inline(always)]
     pub fn has_rest(&self) -> bool {
         self.first_rest != NONE
     }

@@ -378,8 +378,7 @@ impl<S: Sink> Core<S> {
     /// Whether there is something to do without any event from outside.
     pub(super) fn has_work(&self) -> bool {
         !self.deferred.is_empty()
-            || !self.releases.is_empty()
-            || self.table.has_rest()
+            || self.has_releases()
             || self.turn.has_posts()
             || self.descriptors.has_casualties()
             || self.jobs.has_ended()

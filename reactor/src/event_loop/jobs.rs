@@ -216,7 +216,7 @@ impl Jobs {
 
     /// What has ended by now is for this turn.
     pub(super) fn settle(&mut self) {
-        if self.next == self.taken.len() {
+        if self.next > 0 && self.next == self.taken.len() {
             self.taken.clear();
             self.next = 0;
         }

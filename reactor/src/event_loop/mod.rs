@@ -24,6 +24,7 @@ mod jobs;
 mod limits;
 mod listener;
 mod nest;
+mod noted;
 mod owned;
 mod process;
 mod rate;

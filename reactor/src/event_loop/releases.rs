@@ -39,11 +39,6 @@ impl<S: Sink> Releases<S> {
     pub(super) fn push(&mut self, release: Release<S>) {
         self.others.push_back((self.offered, release));
     }
-
-    /// Whether there is nothing but handles.
-    pub(super) fn is_empty(&self) -> bool {
-        self.others.is_empty()
-    }
 }
 
 impl<S: Sink> Core<S> {
@@ -53,7 +48,17 @@ impl<S: Sink> Core<S> {
         self.releases.offered += 1;
     }
 
+    #[inline(always)]
     pub(super) fn next_release(&mut self) -> Option<Release<S>> {
+        if self.has_releases() { self.take_release() } else { None }
+    }
+
+    #[inline(always)]
+    pub(super) fn has_releases(&self) -> bool {
+        !self.releases.others.is_empty() || self.table.has_rest()
+    }
+
+    fn take_release(&mut self) -> Option<Release<S>> {
         let Releases { others, taken, .. } = &mut self.releases;
         if others.front().is_some_and(|(before, _)| before <= taken) {
             return others.pop_front().map(|(_, release)| release);

@@ -5,6 +5,7 @@ use super::conn::Current;
 use super::core::{Core, HookKind, Slot, Told};
 use super::inbox::Inbox;
 use super::limits::{EVENTS_PER_TURN, LONGEST_WAIT_NS};
+use super::noted::Noted;
 use super::releases::Release;
 use super::{Event, Sink};
 use crate::base::error::{Error, Result};
@@ -52,7 +53,7 @@ pub(super) struct Turn<S: Sink> {
     pub(super) more: Option<Id>,
     pub(super) zombie: bool,
     /// Connections to come by, and how far we are.
-    pub(super) conns: Vec<Id>,
+    pub(super) conns: Noted,
     pub(super) next_conn: usize,
     /// The connection whose events are being delivered.
     pub(super) current: Option<Current>,
@@ -99,7 +100,7 @@ impl<S: Sink> Turn<S> {
             signals: VecDeque::new(),
             more: None,
             zombie: false,
-            conns: Vec::new(),
+            conns: Noted::default(),
             next_conn: 0,
             current: None,
             accepting: None,

@@ -15,13 +15,26 @@ mod wheel;
 
 use front::Front;
 use node::{At, Node, Place, State};
+use std::num::NonZeroU32;
 use wheel::{CHUNK, Chunk, Detached, Earliest, Scan, Wheel, granule};
 
 /// Index of a timer; owned by whoever created it, until it is destroyed.
 ///
 /// It carries no generation: a key kept beyond [`Timers::destroy`] may name a later timer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct TimerKey(u32);
+pub struct TimerKey(NonZeroU32);
+
+impl TimerKey {
+    /// One more than the index, so that an optional key takes no more room than a key.
+    fn of(index: u32) -> TimerKey {
+        TimerKey(NonZeroU32::MIN.saturating_add(index))
+    }
+
+    #[inline]
+    fn index(self) -> u32 {
+        self.0.get() - 1
+    }
+}
 
 /// Memory for one more timer could not be had. Nothing was changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -94,6 +107,19 @@ fn reserve_total<T>(vec: &mut Vec<T>, total: usize) -> Result<(), NoMemory> {
     vec.try_reserve(total - vec.len()).map_err(|_| NoMemory)
 }
 
+/// The same for what is most often nearly empty. What it holds is moved to fresh memory: the allocator would move all that
+/// it might hold, and so make pages real that were never written.
+fn reserve_seldom_used<T>(vec: &mut Vec<T>, total: usize) -> Result<(), NoMemory> {
+    if vec.capacity() >= total {
+        return Ok(());
+    }
+    let mut fresh = Vec::new();
+    fresh.try_reserve_exact(total.max(vec.capacity() * 2)).map_err(|_| NoMemory)?;
+    fresh.append(vec);
+    *vec = fresh;
+    Ok(())
+}
+
 impl Timers {
     /// An empty set of timers. Allocates nothing.
     pub const fn new() -> Timers {
@@ -128,7 +154,7 @@ impl Timers {
         self.first_free = self.delays[index as usize];
         self.states[index as usize].set_live(true);
         self.nodes[index as usize].owner = owner;
-        Ok(TimerKey(index))
+        Ok(TimerKey::of(index))
     }
 
     fn extend(&mut self, owner: u64) -> Result<TimerKey, NoMemory> {
@@ -140,8 +166,8 @@ impl Timers {
         reserve_total(&mut self.nodes, timers)?;
         reserve_total(&mut self.delays, timers)?;
         reserve_total(&mut self.states, timers)?;
-        reserve_total(&mut self.listed, timers)?;
-        reserve_total(&mut self.aside, timers)?;
+        reserve_seldom_used(&mut self.listed, timers)?;
+        reserve_seldom_used(&mut self.aside, timers)?;
         self.front.reserve(timers)?;
         self.wheel.reserve(timers)?;
         let mut state = State::FREE;
@@ -149,17 +175,17 @@ impl Timers {
         self.nodes.push(Node { owner, ..Node::default() });
         self.delays.push(0);
         self.states.push(state);
-        Ok(TimerKey(index as u32))
+        Ok(TimerKey::of(index as u32))
     }
 
     /// Cancels a timer and gives its key back. Harmless when repeated before the next `create`.
     pub fn destroy(&mut self, key: TimerKey) {
         self.cancel(key);
-        let state = &mut self.states[key.0 as usize];
+        let state = &mut self.states[key.index() as usize];
         if state.is_live() {
             state.set_live(false);
-            self.delays[key.0 as usize] = self.first_free;
-            self.first_free = i64::from(key.0);
+            self.delays[key.index() as usize] = self.first_free;
+            self.first_free = i64::from(key.index());
         }
     }
 
@@ -168,7 +194,7 @@ impl Timers {
     #[inline]
     pub fn arm(&mut self, key: TimerKey, deadline: i64) {
         let order = self.take_order();
-        let state = &mut self.states[key.0 as usize];
+        let state = &mut self.states[key.index() as usize];
         if !state.is_live() {
             return;
         }
@@ -179,8 +205,8 @@ impl Timers {
             state.set_marked(false);
             self.marked -= 1;
         }
-        self.nodes[key.0 as usize].order = order;
-        self.set_deadline(key.0, deadline);
+        self.nodes[key.index() as usize].order = order;
+        self.set_deadline(key.index(), deadline);
     }
 
     /// Pushes a timer back: at the next [`resolve`](Timers::resolve) its deadline becomes that
@@ -189,11 +215,11 @@ impl Timers {
     /// timer is armed by it. O(1), touches its delay and its state only.
     #[inline]
     pub fn push_back(&mut self, key: TimerKey, delay: i64) {
-        let state = &mut self.states[key.0 as usize];
+        let state = &mut self.states[key.index() as usize];
         if !state.is_live() {
             return;
         }
-        self.delays[key.0 as usize] = delay;
+        self.delays[key.index() as usize] = delay;
         if state.is_marked() {
             return;
         }
@@ -203,7 +229,7 @@ impl Timers {
         if !state.is_listed() {
             state.set_listed(true);
             debug_assert!(self.listed.len() < self.nodes.len(), "a timer is listed once");
-            self.listed.push(key.0);
+            self.listed.push(key.index());
         }
     }
 
@@ -238,7 +264,7 @@ impl Timers {
     /// Stops a timer; harmless when it is stopped.
     #[inline]
     pub fn cancel(&mut self, key: TimerKey) {
-        let state = &mut self.states[key.0 as usize];
+        let state = &mut self.states[key.index() as usize];
         if !state.is_armed() {
             return;
         }
@@ -247,22 +273,22 @@ impl Timers {
             state.set_marked(false);
             self.marked -= 1;
         }
-        self.unlink(key.0);
+        self.unlink(key.index());
     }
 
     /// Whether a timer is armed; a marked one is.
     #[inline]
     pub fn is_armed(&self, key: TimerKey) -> bool {
-        self.states[key.0 as usize].is_armed()
+        self.states[key.index() as usize].is_armed()
     }
 
     /// The deadline of a timer, `None` when it is stopped. For a marked one it is what a
     /// [`resolve`](Timers::resolve) at `now` would give it.
     pub fn deadline_at(&self, key: TimerKey, now: i64) -> Option<i64> {
-        let node = &self.nodes[key.0 as usize];
-        let state = &self.states[key.0 as usize];
+        let node = &self.nodes[key.index() as usize];
+        let state = &self.states[key.index() as usize];
         if state.is_marked() {
-            return Some(now.saturating_add(self.delays[key.0 as usize]));
+            return Some(now.saturating_add(self.delays[key.index() as usize]));
         }
         state.is_armed().then_some(node.deadline)
     }
@@ -347,7 +373,7 @@ impl Timers {
         self.states[index as usize].place = Place::NOWHERE;
         self.armed -= 1;
         let node = &self.nodes[index as usize];
-        Due { key: TimerKey(index), owner: node.owner, deadline: node.deadline }
+        Due { key: TimerKey::of(index), owner: node.owner, deadline: node.deadline }
     }
 
     /// Keeps the horizon at the clock, so that new timers are filed as near to their bucket of

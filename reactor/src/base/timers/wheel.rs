@@ -129,8 +129,8 @@ impl Wheel {
         super::reserve_total(&mut self.buckets, buckets)?;
         self.buckets.resize(buckets, Bucket::EMPTY);
         let chunks = timers / CHUNK + timers.min(buckets) + 1;
-        super::reserve_total(&mut self.links, chunks)?;
-        super::reserve_total(&mut self.chunks, chunks)
+        super::reserve_seldom_used(&mut self.links, chunks)?;
+        super::reserve_seldom_used(&mut self.chunks, chunks)
     }
 
     #[inline]

@@ -156,7 +156,7 @@ impl<S: Sink> Core<S> {
         let Some(conn) = self.conn_mut(id).filter(|conn| !conn.has(flag::OVER)) else { return };
         conn.flags |= flag::OVER | flag::TELL_OVER;
         conn.flags &= !(flag::TELL_EOF | flag::TELL_DRAIN | flag::LEFTOVER | flag::BLOCKED | flag::CONNECTING);
-        conn.reason = reason;
+        conn.last = reason.into();
         let relays = conn.extra.as_ref().map(|extra| (extra.relay_to, extra.relay_from));
         let Core { releases, conns, table, .. } = self;
         if let Some(Slot::Conn(conn)) = table.get_mut(id).map(|entry| &mut entry.slot) {

@@ -65,7 +65,6 @@ impl<S: Sink> Core<S> {
     pub(super) fn conn_list(&mut self, id: Id) {
         let Some(conn) = self.conn_mut(id).filter(|conn| !conn.has(flag::LISTED)) else { return };
         conn.flags |= flag::LISTED;
-        // Room was made when it was opened.
         self.conns.listed.push(id);
     }
 
@@ -99,8 +98,8 @@ impl<S: Sink> Core<S> {
             if let told @ Some(_) = self.next_of_current() {
                 return told;
             }
-            let id = self.turn.conns.get(self.turn.next_conn).copied()?;
-            self.turn.next_conn += 1;
+            let Core { turn, table, .. } = self;
+            let id = turn.conns.next(&mut turn.next_conn, |index| table.first_from(index))?;
             if let Some(conn) = self.conn_mut(id) {
                 conn.flags &= !flag::LISTED;
                 self.turn.current = Some(Current::of(id));
@@ -195,7 +194,7 @@ impl<S: Sink> Core<S> {
         }
         // The end comes behind all completions.
         if !conn.out.has_over() && take(conn, flag::TELL_OVER) {
-            let reason = conn.reason;
+            let reason = conn.reason();
             self.set_active(id, false);
             self.stats.events += 1;
             return Some((id, self.user(id)?, Told::Over(reason)));
@@ -225,7 +224,7 @@ impl<S: Sink> Core<S> {
             let may = *left > 0;
             *left = left.saturating_sub(1);
             let conn = self.conn_mut(id)?;
-            let reason = conn.reason;
+            let reason = conn.reason();
             if !may {
                 conn.out.shrink();
                 return None;
