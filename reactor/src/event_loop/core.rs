@@ -408,7 +408,6 @@ mod tests {
     #[test]
     fn a_slot_of_the_table_is_a_cache_line() {
         // mutation: the interest of an I/O watcher has 32 bits.
-        assert!(size_of::<Slot>() <= 24, "{}", size_of::<Slot>());
-        assert!(Table::<Entry<User>, User>::SLOT_SIZE <= 64, "{}", Table::<Entry<User>, User>::SLOT_SIZE);
+        assert_eq!([size_of::<Slot>(), Table::<Entry<User>, User>::SLOT_SIZE], [24, 64]);
     }
 }

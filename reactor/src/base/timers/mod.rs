@@ -59,7 +59,7 @@ const SCAN_LIMIT: u32 = 64;
 /// A key has 32 bits, a place 30 bits of position, some of which chunk headers use up.
 const MAX_TIMERS: usize = 1 << 28;
 
-const NO_FREE: i64 = -1;
+const NO_FREE: u64 = u64::MAX;
 
 /// Everything armed with an earlier order and due at `now` belongs to the pass.
 #[derive(Clone, Copy)]
@@ -72,12 +72,10 @@ struct Pass {
 /// caller's, over the whole range of `i64`.
 pub struct Timers {
     nodes: Vec<Node>,
-    /// By index: of a marked timer, what to add to the next reading; of a free one, the next free one. Apart from the
-    /// nodes, so that pushing back a million timers touches little memory.
-    delays: Vec<i64>,
     /// By index, as `nodes`.
     states: Vec<State>,
-    first_free: i64,
+    /// Unused nodes, linked by their owners.
+    first_free: u64,
     front: Front,
     wheel: Wheel,
     /// The wheel's earliest deadline and its timer, as last found. No entry of the wheel is earlier;
@@ -85,6 +83,9 @@ pub struct Timers {
     wheel_first: Option<(i64, u32)>,
     /// Timers marked since the last reading, and some that no longer are.
     listed: Vec<u32>,
+    /// By place in that list: what to add to the next reading. Apart from the nodes, so that pushing back a million timers
+    /// touches little memory.
+    delays: Vec<i64>,
     marked: usize,
     armed: usize,
     next_order: u64,
@@ -125,13 +126,13 @@ impl Timers {
     pub const fn new() -> Timers {
         Timers {
             nodes: Vec::new(),
-            delays: Vec::new(),
             states: Vec::new(),
             first_free: NO_FREE,
             front: Front::new(),
             wheel: Wheel::new(),
             wheel_first: None,
             listed: Vec::new(),
+            delays: Vec::new(),
             marked: 0,
             armed: 0,
             next_order: 0,
@@ -151,9 +152,8 @@ impl Timers {
             return self.extend(owner);
         }
         let index = self.first_free as u32;
-        self.first_free = self.delays[index as usize];
+        self.first_free = std::mem::replace(&mut self.nodes[index as usize].owner, owner);
         self.states[index as usize].set_live(true);
-        self.nodes[index as usize].owner = owner;
         Ok(TimerKey::of(index))
     }
 
@@ -164,16 +164,15 @@ impl Timers {
         }
         let timers = index + 1;
         reserve_total(&mut self.nodes, timers)?;
-        reserve_total(&mut self.delays, timers)?;
         reserve_total(&mut self.states, timers)?;
         reserve_seldom_used(&mut self.listed, timers)?;
+        reserve_seldom_used(&mut self.delays, timers)?;
         reserve_seldom_used(&mut self.aside, timers)?;
         self.front.reserve(timers)?;
         self.wheel.reserve(timers)?;
         let mut state = State::FREE;
         state.set_live(true);
         self.nodes.push(Node { owner, ..Node::default() });
-        self.delays.push(0);
         self.states.push(state);
         Ok(TimerKey::of(index as u32))
     }
@@ -184,8 +183,8 @@ impl Timers {
         let state = &mut self.states[key.index() as usize];
         if state.is_live() {
             state.set_live(false);
-            self.delays[key.index() as usize] = self.first_free;
-            self.first_free = i64::from(key.index());
+            self.nodes[key.index() as usize].owner = self.first_free;
+            self.first_free = u64::from(key.index());
         }
     }
 
@@ -212,24 +211,26 @@ impl Timers {
     /// Pushes a timer back: at the next [`resolve`](Timers::resolve) its deadline becomes that
     /// reading plus `delay`, clamped to the range of `i64`. It takes its place in the arming order at
     /// that reading, among others in the order in which they were first marked for it. A stopped
-    /// timer is armed by it. O(1), touches its delay and its state only.
+    /// timer is armed by it. O(1), touches its state only, and the list of those that wait for a reading.
     #[inline]
     pub fn push_back(&mut self, key: TimerKey, delay: i64) {
         let state = &mut self.states[key.index() as usize];
         if !state.is_live() {
             return;
         }
-        self.delays[key.index() as usize] = delay;
-        if state.is_marked() {
-            return;
+        match state.listed_at() {
+            Some(at) => self.delays[at] = delay,
+            None => {
+                debug_assert!(self.listed.len() < self.nodes.len(), "a timer is listed once");
+                state.set_listed_at(self.listed.len());
+                self.listed.push(key.index());
+                self.delays.push(delay);
+            }
         }
-        self.armed += usize::from(!state.is_armed());
-        self.marked += 1;
-        state.set_marked(true);
-        if !state.is_listed() {
-            state.set_listed(true);
-            debug_assert!(self.listed.len() < self.nodes.len(), "a timer is listed once");
-            self.listed.push(key.index());
+        if !state.is_marked() {
+            self.armed += usize::from(!state.is_armed());
+            self.marked += 1;
+            state.set_marked(true);
         }
     }
 
@@ -241,10 +242,10 @@ impl Timers {
         for at in 0..self.listed.len() {
             let index = self.listed[at];
             let state = &mut self.states[index as usize];
-            state.set_listed(false);
+            state.set_unlisted();
             if state.is_marked() {
                 state.set_marked(false);
-                let deadline = now.saturating_add(self.delays[index as usize]);
+                let deadline = now.saturating_add(self.delays[at]);
                 // It counts from this reading, and so does its place in the arming order.
                 let order = self.take_order();
                 self.nodes[index as usize].order = order;
@@ -252,6 +253,7 @@ impl Timers {
             }
         }
         self.listed.clear();
+        self.delays.clear();
         self.marked = 0;
     }
 
@@ -287,8 +289,8 @@ impl Timers {
     pub fn deadline_at(&self, key: TimerKey, now: i64) -> Option<i64> {
         let node = &self.nodes[key.index() as usize];
         let state = &self.states[key.index() as usize];
-        if state.is_marked() {
-            return Some(now.saturating_add(self.delays[key.index() as usize]));
+        if let Some(at) = state.listed_at().filter(|_| state.is_marked()) {
+            return Some(now.saturating_add(self.delays[at]));
         }
         state.is_armed().then_some(node.deadline)
     }

@@ -87,6 +87,7 @@ impl<S: Sink> Core<S> {
         }
     }
 
+    #[inline(never)]
     fn conn_arm(&mut self, id: Id) {
         let Some(conn) = self.conn_mut(id).filter(|conn| !conn.has(flag::OVER)) else { return };
         let next = conn.next_deadline();
