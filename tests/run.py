@@ -27,7 +27,9 @@ from product import (  # noqa: E402
     hazards,
     header,
     install,
+    integrity,
     layering,
+    memory,
     packages,
     python_package,
     rust,
@@ -56,6 +58,8 @@ SUITES = [
     ("install", install.run, None),
     ("wheel", packages.run, None),
     ("syscalls", strace_counts.run, None),
+    ("memory", memory.run, None),
+    ("integrity", integrity.run, None),
     ("c-asan", c_programs.asan, None),
     ("c-valgrind", c_programs.valgrind, None),
 ]

@@ -16,9 +16,10 @@ enum call_trait {
 
 typedef struct scene {
     tg_loop loop, batch;
-    tg_handle io, timer, signal, async, hook, file, process, udp;
+    tg_handle io, timer, signal, async, hook, file, process, udp, conn, other_conn, listener, rate;
     tg_poller poller;
-    int ends[2], fds;
+    tg_group group; /* made when it is first asked for */
+    int ends[2], fds, disk;
     tg_address name; /* of the udp handle, which is connected to itself */
     char room[16]; /* lent to operations on files */
     counter user; /* of everything that is opened in it */
@@ -30,7 +31,7 @@ typedef struct call {
     int (*make)(scene *);
 } call;
 
-static void on_exit_ignored(tg_handle self, void *user, int status, int exit_code, int signum)
+static inline void on_exit_ignored(tg_handle self, void *user, int status, int exit_code, int signum)
 {
     (void)self, (void)user, (void)status, (void)exit_code, (void)signum;
 }
@@ -71,6 +72,8 @@ static inline tg_handle scene_udp(tg_loop loop, tg_address *name)
     return udp;
 }
 
+static inline void scene_conns(scene *it);
+
 static inline void scene_open(scene *it)
 {
     memset(it, 0, sizeof *it);
@@ -86,6 +89,7 @@ static inline void scene_open(scene *it)
     MUST(tg_file_adopt(it->loop, open("/dev/null", O_RDWR | O_CLOEXEC), NULL, &it->file) == 0);
     it->process = open_cat(it->loop);
     it->udp = scene_udp(it->loop, &it->name);
+    scene_conns(it);
     MUST(tg_poller_new(NULL, &it->poller) == 0);
     MUST(tg_poller_add(it->poller, it->ends[0], TG_READ, TG_LEVEL, 1) == 0);
 }
@@ -95,7 +99,9 @@ static inline void scene_close(scene *it)
     if (it->loop != 0) CHECK(tg_loop_free(it->loop) >= 0);
     if (it->batch != 0) CHECK(tg_loop_free(it->batch) >= 0);
     if (it->poller != 0) CHECK(tg_poller_free(it->poller) >= 0);
+    if (it->group != 0) CHECK(tg_group_free(it->group) >= 0);
     close_both(it->ends);
+    close(it->disk);
     /* Its program is dead, and a thread of the library's reaps it. */
     while (harness_open_fds() > it->fds) sched_yield();
 }
@@ -303,6 +309,8 @@ CALL(tg_process_get_pid, int out; return tg_process_get_pid(it->process, &out);)
 CALL(tg_process_take_stdio, tg_fd out; int code = tg_process_take_stdio(it->process, 0, &out);
      if (code == 0) close(out); return code;)
 
+#include "calls_conn.h"
+
 #define ROW(name, traits) { #name, traits, call_##name }
 
 static const call calls[] = {
@@ -357,7 +365,7 @@ static const call calls[] = {
     ROW(tg_udp_send_segments, ON_LOOP), ROW(tg_udp_set_broadcast, ON_LOOP),
     ROW(tg_udp_set_buffers, ON_LOOP), ROW(tg_udp_set_multicast_interface, ON_LOOP),
     ROW(tg_udp_set_multicast_loop, ON_LOOP), ROW(tg_udp_set_multicast_ttl, ON_LOOP),
-    ROW(tg_udp_set_ttl, ON_LOOP),
+    ROW(tg_udp_set_ttl, ON_LOOP), CONN_CALLS,
 };
 #define CALLS (sizeof calls / sizeof calls[0])
 

@@ -9,6 +9,7 @@
 #include "misuse_work.h"
 #include "misuse_resolve.h"
 #include "misuse_udp.h"
+#include "misuse_listener.h"
 #include "symbols.h"
 
 OF_ID(loop_free, return tg_loop_free(id);)
@@ -300,6 +301,8 @@ static const row rows[] = {
     ROW(address_format), ROW(address_from_sockaddr), ROW(address_parse), ROW(address_to_sockaddr),
     ROW(address_unix), ROW(handle_cancel), ROW(work_open), ROW(resolve_name_open), ROW(resolve_open),
     UDP_ROWS
+    CONN_ROWS,
+    LISTENER_ROWS,
 };
 #define ROWS (sizeof rows / sizeof rows[0])
 

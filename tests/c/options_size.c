@@ -27,6 +27,13 @@ typedef union grown {
     tg_process_stats process_stats;
     tg_udp_options udp;
     tg_udp_stats udp_stats;
+    tg_conn_options conn;
+    tg_conn_timeouts times;
+    tg_conn_stats conn_stats;
+    tg_listener_options listener;
+    tg_rate_options rate;
+    tg_group_options group;
+    tg_group_stats group_stats;
 } grown;
 
 static tg_loop loop;
@@ -206,6 +213,62 @@ static int use_watch(grown *it)
     return close_handle(code, out);
 }
 
+static void on_data(tg_handle self, void *user, const void *data, size_t length)
+{
+    (void)self, (void)user, (void)data, (void)length;
+}
+
+static int use_conn(grown *it)
+{
+    tg_handle out = 7;
+    int code, ends[2];
+    it->conn.on_data = on_data;
+    make_pair(ends);
+    code = tg_conn_open(loop, ends[0], &it->conn, &out);
+    if (code < 0) close(ends[0]);
+    close(ends[1]);
+    return close_handle(code, out);
+}
+
+/* On a connection of its own; the options that are tried are those of its times. */
+static int use_times(grown *it)
+{
+    tg_handle out = 7;
+    int code, ends[2];
+    make_pair(ends);
+    MUST(tg_conn_open(loop, ends[0], NULL, &out) == 0);
+    code = tg_conn_set_timeouts(out, &it->times);
+    CHECK_CODE(tg_close(out), 0);
+    close(ends[1]);
+    return code;
+}
+
+static int use_listener(grown *it)
+{
+    tg_address where;
+    tg_handle out = 7;
+    int code;
+    MUST(tg_address_parse("127.0.0.1", 0, &where) == 0);
+    code = tg_listener_open(loop, &where, &it->listener, &out);
+    return close_handle(code, out);
+}
+
+static int use_rate(grown *it)
+{
+    tg_handle out = 7;
+    int code = tg_rate_open(loop, &it->rate, &out);
+    return close_handle(code, out);
+}
+
+static int use_group(grown *it)
+{
+    tg_group out = 7;
+    int code = tg_group_new(&it->group, &out);
+    if (code == 0) CHECK_CODE(tg_group_free(out), 0);
+    else CHECK_EQ(out, 7);
+    return code;
+}
+
 /* Where members end, and so where an older structure can have ended; 0 ends the list. */
 static const size_t ends_loop[] = { 8, 12, 16, 20, 24, 28, 32, 0 };
 static const size_t ends_poller[] = { 8, 12, 16, 0 };
@@ -214,6 +277,13 @@ static const size_t ends_process[] = { 8, 16, 24, 32, 40, 48, 56, 64, 72, 76, 80
 static const size_t ends_others[] = { 8, 16, 24, 32, 36, 40, 0 };
 
 static const size_t ends_udp[] = { 8, 16, 24, 32, 40, 48, 52, 56, 60, 64, 72, 0 };
+
+static const size_t ends_conn[] = { 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96, 100, 104, 112, 120, 128, 136, 144,
+                                    152, 160, 168, 176, 0 };
+static const size_t ends_times[] = { 8, 16, 24, 32, 40, 48, 0 };
+static const size_t ends_listener[] = { 8, 16, 24, 32, 40, 48, 52, 56, 60, 64, 68, 72, 0 };
+static const size_t ends_group[] = { 8, 16, 24, 32, 40, 48, 56, 64, 68, 72, 0 };
+static const size_t ends_rate[] = { 8, 16, 24, 32, 40, 48, 56, 0 };
 
 typedef struct options_case {
     const char *name;
@@ -245,6 +315,11 @@ static const options_case cases[] = {
     { "tg_resolve_name_options", ends_others, sizeof(tg_resolve_name_options),
       offsetof(tg_resolve_name_options, reserved), use_resolve_name },
     { "tg_udp_options", ends_udp, sizeof(tg_udp_options), offsetof(tg_udp_options, on_error), use_udp },
+    { "tg_conn_options", ends_conn, sizeof(tg_conn_options), offsetof(tg_conn_options, on_readable), use_conn },
+    { "tg_conn_timeouts", ends_times, sizeof(tg_conn_timeouts), sizeof(size_t), use_times },
+    { "tg_listener_options", ends_listener, sizeof(tg_listener_options), sizeof(size_t), use_listener },
+    { "tg_rate_options", ends_rate, sizeof(tg_rate_options), sizeof(size_t), use_rate },
+    { "tg_group_options", ends_group, sizeof(tg_group_options), sizeof(size_t), use_group },
 };
 
 /* Everything before the size is zero, except that a poller's descriptor to adopt is "none". */
@@ -300,10 +375,15 @@ static void options_of_every_size(void)
 static int fill_loop_stats(grown *it) { return tg_loop_get_stats(loop, &it->loop_stats); }
 static int fill_process_stats(grown *it) { return tg_get_process_stats(&it->process_stats); }
 
-static tg_handle described, described_udp;
+static tg_handle described, described_udp, described_conn;
 static int fill_info(grown *it) { return tg_handle_get_info(described, &it->info); }
 
 static int fill_udp_stats(grown *it) { return tg_udp_get_stats(described_udp, &it->udp_stats); }
+
+static int fill_conn_stats(grown *it) { return tg_conn_get_stats(described_conn, &it->conn_stats); }
+
+static tg_group described_group;
+static int fill_group_stats(grown *it) { return tg_group_get_stats(described_group, &it->group_stats); }
 
 static void check_filled(size_t right, int (*fill)(grown *))
 {
@@ -338,7 +418,14 @@ static void results_of_every_size(void)
     check_filled(sizeof(tg_loop_stats), fill_loop_stats);
     check_filled(sizeof(tg_process_stats), fill_process_stats);
     check_filled(sizeof(tg_handle_info), fill_info);
-    free_loop(loop, 2);
+    make_pair(fds);
+    CHECK_CODE(tg_conn_open(loop, fds[0], NULL, &described_conn), 0);
+    check_filled(sizeof(tg_conn_stats), fill_conn_stats);
+    CHECK_CODE(tg_group_new(NULL, &described_group), 0);
+    check_filled(sizeof(tg_group_stats), fill_group_stats);
+    CHECK_CODE(tg_group_free(described_group), 0);
+    free_loop(loop, 3);
+    close(fds[1]);
 }
 
 int main(void)

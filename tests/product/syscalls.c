@@ -140,6 +140,81 @@ static void datagrams(void)
   mark();
 }
 
+/* ---- Echo: requests over connections with idle timeouts ---- */
+
+/* Every call of the allocator, the library's included. */
+extern void *__libc_malloc(size_t size);
+extern void *__libc_calloc(size_t count, size_t size);
+extern void *__libc_realloc(void *memory, size_t size);
+static unsigned long allocations;
+
+void *malloc(size_t size)
+{
+  allocations++;
+  return __libc_malloc(size);
+}
+
+void *calloc(size_t count, size_t size)
+{
+  allocations++;
+  return __libc_calloc(count, size);
+}
+
+void *realloc(void *memory, size_t size)
+{
+  allocations++;
+  return __libc_realloc(memory, size);
+}
+
+enum { CONNS = 50, ROUNDS = 10 };
+
+static void echo(tg_handle self, void *user, const void *data, size_t length)
+{
+  (void)user;
+  MUST(tg_conn_write(self, data, length));
+  ran++;
+}
+
+/* The peers write and recvfrom; the library reads and sends: the counts tell them apart. */
+static void round_of_requests(const int *fds)
+{
+  char answer[16];
+  for (int i = 0; i < CONNS; i++)
+    MUST(write(fds[i], "request\n", 8));
+  MUST(tg_loop_run_nowait(loop));
+  for (int i = 0; i < CONNS; i++)
+    MUST(recv(fds[i], answer, sizeof answer, 0));
+}
+
+static void echoes(uint32_t framing)
+{
+  tg_conn_options options = TG_CONN_OPTIONS_INIT;
+  int fds[CONNS], ends[2];
+  unsigned long before;
+  options.on_data = echo;
+  options.framing = framing;
+  options.idle_timeout_ns = 5000000000;
+  options.read_timeout_ns = 5000000000;
+  for (int i = 0; i < CONNS; i++) {
+    tg_handle conn;
+    MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends));
+    MUST(tg_conn_open(loop, ends[0], &options, &conn));
+    fds[i] = ends[1];
+  }
+  round_of_requests(fds);
+  round_of_requests(fds);
+  ran = 0;
+  before = allocations;
+  if (before == 0)
+    exit(1); /* the library's are not counted */
+  mark();
+  for (int i = 0; i < ROUNDS; i++)
+    round_of_requests(fds);
+  mark();
+  before = allocations - before;
+  printf("allocated %lu\n", before);
+}
+
 int main(int argc, char **argv)
 {
   const char *scenario = argc > 1 ? argv[1] : "";
@@ -156,6 +231,10 @@ int main(int argc, char **argv)
     toggles(TG_WRITE);
   else if (strcmp(scenario, "datagrams") == 0)
     datagrams();
+  else if (strcmp(scenario, "echo") == 0)
+    echoes(TG_FRAMING_NONE);
+  else if (strcmp(scenario, "echo-lines") == 0)
+    echoes(TG_FRAMING_LINES);
   else
     return 2;
   printf("ran %d\n", ran);

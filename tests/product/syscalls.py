@@ -106,6 +106,21 @@ def main():
                 (dict(counts), said),
             )
         )
+        for scenario in ("echo", "echo-lines"):
+            counts, said = between_marks(program, scenario, scratch)
+            peers = {"write": 500, "recvfrom": 500}
+            ours = {"read": 500, "sendto": 500}
+            waits = counts["epoll_pwait2"] + counts["epoll_wait"]
+            rest = sum(counts.values()) - 2000 - waits
+            exact = all(counts[call] == count for call, count in {**peers, **ours}.items())
+            results.append(
+                check(
+                    f"{scenario}-is-a-read-a-write-and-a-fiftieth-of-a-wait",
+                    exact and waits == 10 and rest == 0 and said.endswith("ran 500"),
+                    (dict(counts), said),
+                )
+            )
+            results.append(check(f"{scenario}-allocates-nothing", said.startswith("allocated 0\n"), said))
     return 0 if all(results) else 1
 
 

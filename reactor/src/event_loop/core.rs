@@ -354,13 +354,27 @@ impl<S: Sink> Core<S> {
             let _ = self.close(id);
         }
         let over = self.jobs.shut();
-        over.into_iter().for_each(|id| self.release_handle(id));
-        let undelivered = self.turn.take_posts().into_iter().chain(self.deferred.drain(..));
-        undelivered.for_each(|post| self.releases.push(Release::Post(post)));
+        for id in over {
+            self.release_handle(id);
+        }
+        self.release_undelivered();
         if let Some(slow) = self.slow.take() {
             self.releases.push(Release::Handle(Id::NONE, slow.user));
         }
         open
+    }
+
+    /// Posts and deferred calls that will not have their turn.
+    pub(super) fn release_undelivered(&mut self) {
+        let (posts, deferred) = (self.turn.take_posts(), std::mem::take(&mut self.deferred));
+        self.release_posts(posts);
+        self.release_posts(deferred);
+    }
+
+    pub(super) fn release_posts(&mut self, posts: Vec<S::Post>) {
+        for post in posts {
+            self.releases.push(Release::Post(post));
+        }
     }
 
     /// Puts a fresh poller object in the place of the inherited one.

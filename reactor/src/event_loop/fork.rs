@@ -1,7 +1,6 @@
 //! The loop in a forked child.
 
 use super::core::{Core, Slot};
-use super::releases::Release;
 use super::timer::wall_registration;
 use super::{EventLoop, Sink};
 use crate::base::error::{Error, Result};
@@ -38,9 +37,8 @@ impl<S: Sink> EventLoop<S> {
         }
         core.turn.forget_events();
         core.restore_after_fork();
-        let inherited = self.inbox.take_back_after_fork().into_iter();
-        let on_their_way = inherited.chain(core.turn.take_posts()).chain(core.deferred.drain(..));
-        on_their_way.for_each(|post| core.releases.push(Release::Post(post)));
+        core.release_posts(self.inbox.take_back_after_fork());
+        core.release_undelivered();
         self.inbox.open(self.claim.floor(), self.max_posts);
         self.claim.reopen(core.waker.write_fd(), self.is_running());
         core.descriptors.move_to(&core.poller);
@@ -81,8 +79,11 @@ impl<S: Sink> Core<S> {
     fn restore_after_fork(&mut self) {
         self.asyncs.forget_sends();
         self.udp.forget_received();
+        self.conns.begin_anew();
         let over = self.jobs.begin_anew();
-        over.into_iter().for_each(|id| self.release_handle(id));
+        for id in over {
+            self.release_handle(id);
+        }
         let all: Vec<Id> = self.table.iter().map(|(id, _)| id).collect();
         for id in all {
             match self.table.get_mut(id).map(|entry| &mut entry.slot) {

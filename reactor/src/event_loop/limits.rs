@@ -27,7 +27,7 @@ pub(super) const READ_SIZE: usize = 65_536;
 pub(super) const FRAMES_PER_TURN: u32 = 1024;
 
 /// What a connection may keep of the room in which a burst of frames was held: an idle one must not cost a whole read.
-pub(super) const HELD_KEPT: usize = 4096;
+pub(super) const HELD_KEPT: usize = 512;
 
 /// Connections that one listener may accept a turn, so that those that are there are not kept waiting by a rush.
 pub(super) const ACCEPTS_PER_TURN: u32 = 64;

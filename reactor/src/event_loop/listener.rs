@@ -26,6 +26,8 @@ pub struct ListenerConfig {
     pub shape: Shape,
     /// At so many open connections accepting rests until one is closed.
     pub max_conns: u32,
+    /// How many connections may be accepted a turn; 0: [`ACCEPTS_PER_TURN`].
+    pub accepts_per_turn: u32,
     /// Connections for which there is no descriptor are taken and closed, instead of waiting.
     pub shed: bool,
     /// Its connections keep the loop alive.
@@ -179,7 +181,11 @@ impl<S: Sink> Core<S> {
 
     /// Connections wait.
     pub(super) fn listener_ready(&mut self, id: Id) -> Option<(Id, S::User, Told)> {
-        self.turn.accepting = Some((id, ACCEPTS_PER_TURN));
+        let most = match self.listener_mut(id)?.config.accepts_per_turn {
+            0 => ACCEPTS_PER_TURN,
+            some => some,
+        };
+        self.turn.accepting = Some((id, most));
         self.next_accepted()
     }
 

@@ -128,7 +128,7 @@ impl<S: Sink> Core<S> {
 
     /// Takes it out of the poller and closes it.
     pub(super) fn disown(&mut self, id: Id, owned: Owned) {
-        drop(self.release_owned(id, owned));
+        crate::sys::socket::close(self.release_owned(id, owned));
     }
 
     /// Takes it out of the poller and gives it away.

@@ -18,8 +18,8 @@ impl<S: Sink> EventLoop<S> {
     /// [`Error::KIND`], [`Error::STALE`], [`Error::FORKED`], [`Error::PANIC`].
     pub fn conn_join_rate(&self, id: Id, rate: Id) -> Result<()> {
         let mut core = self.core()?;
-        core.rate(rate)?;
         let live = core.conn_live_rates(id)?;
+        core.rate(rate)?;
         if live.contains(&rate) {
             return Err(Error::EXISTS.because("the connection obeys this limit already"));
         }

@@ -1,8 +1,9 @@
 //! Connected streams: sockets, pipes, terminals.
 //!
-//! `state` is what one is made of, `commands` what the program may ask for, `step` and `receive` what readiness leads to, `ending` how
-//! one ends, `deadlines` its timeouts, `limits` its rate limits, `passing` descriptors that it carries, `relay` the
-//! forwarding of one into another, `plain` the shortest ways for what most of them do.
+//! `state` is what one is made of, `commands` what the program may ask for, `step` what readiness leads to, `frames` what
+//! is held until it makes frames, `ending` how one ends, `deadlines` its timeouts, `limits` its rate limits, `passing`
+//! descriptors that it carries, `relay` the forwarding of one into another, `plain` the shortest ways for what most of
+//! them do.
 //!
 //! Whatever a connection has to tell comes from the loop: commands only note it in the connection's flags, and the loop
 //! comes by in its next turn.
@@ -10,10 +11,10 @@
 mod commands;
 mod deadlines;
 mod ending;
+mod frames;
 mod limits;
 mod passing;
 mod plain;
-mod receive;
 mod relay;
 mod state;
 mod step;
@@ -35,6 +36,13 @@ pub(super) struct Conns {
     pipe: Option<SplicePipe>,
     /// Buffers of the program's that wait in them.
     pub(super) buffers: usize,
+}
+
+impl Conns {
+    /// In a forked child: the pipe is the parent's as well, whose bytes must not be mixed with ours.
+    pub(super) fn begin_anew(&mut self) {
+        self.pipe = None;
+    }
 }
 
 pub(super) use state::Conn;

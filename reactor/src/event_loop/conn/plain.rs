@@ -53,7 +53,7 @@ impl<S: Sink> Core<S> {
     #[inline(always)]
     fn is_at_plain_read(&mut self) -> bool {
         let at_io = self.turn.is_at_io() && self.turn.accepting.is_none() && self.read_buffer.len() == READ_SIZE;
-        at_io && self.turn.current.is_none_or(|current| current.is_done() && self.conn_is_settled(current.id()))
+        at_io && self.turn.current.is_none_or(|current| current.is_done() && self.conn_is_settled(current.id))
     }
 
     /// The next event of the wait if it is a connection's that has something to read and nothing else: reads.

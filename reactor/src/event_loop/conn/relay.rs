@@ -118,10 +118,11 @@ impl<S: Sink> Core<S> {
     }
 
     fn conn_check_relay(&mut self, from: Id, to: Id) -> Result<()> {
+        self.conn(from)?;
+        let target = self.conn(to)?;
         if from == to {
             return Err(Error::invalid("a connection cannot be relayed into itself"));
         }
-        let target = self.conn(to)?;
         if target.has(flag::SHUT_WANTED | flag::OVER) {
             return Err(Error::os(libc::EPIPE));
         }

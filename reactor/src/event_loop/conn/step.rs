@@ -2,11 +2,12 @@
 
 use super::state::{Conn, Timeout, flag};
 use crate::base::error::{Error, Result};
+use crate::base::framing::Framing;
 use crate::base::id::Id;
 use crate::base::interest::{READ, WRITE};
 use crate::base::out_queue::Over;
 use crate::event_loop::core::{Core, Slot, Told};
-use crate::event_loop::limits::FRAMES_PER_TURN;
+use crate::event_loop::limits::{FRAMES_PER_TURN, READ_SIZE};
 use crate::event_loop::rate::Way;
 use crate::event_loop::releases::Release;
 use crate::event_loop::{Event, Sink};
@@ -29,10 +30,6 @@ impl Current {
     /// That has become it without the poller's saying so.
     pub(super) fn of(id: Id) -> Current {
         Current { id, bits: 0, frames_left: FRAMES_PER_TURN, over_left: None }
-    }
-
-    pub(super) fn id(self) -> Id {
-        self.id
     }
 
     /// What it was ready for is done.
@@ -127,10 +124,8 @@ impl<S: Sink> Core<S> {
             self.done_with(WRITE);
             self.conn_writable(id);
         }
-        if self.turn.current?.over_left.is_none() {
-            let over = self.conn_mut(id).map_or(0, |conn| conn.out.count_over());
-            self.turn.current.as_mut()?.over_left = Some(over);
-        }
+        let over = self.conn_mut(id)?.out.count_over();
+        self.turn.current.as_mut()?.over_left.get_or_insert(over);
         if let told @ Some(_) = self.conn_tell(id) {
             return told;
         }
@@ -318,6 +313,134 @@ impl<S: Sink> Core<S> {
             }
             code => self.conn_fail(id, Error::os(-code)),
         }
+    }
+
+    /// One read, at most the loop's buffer: what one connection gets in a turn.
+    #[inline]
+    fn conn_read(&mut self, id: Id) -> Step<S> {
+        let mut buffer = self.take_read_buffer(id)?;
+        let conn = self.conn_mut(id)?;
+        // What is held comes first, or a peer that floods us with tiny frames would fill the memory.
+        if !conn.reads() || conn.has(flag::LEFTOVER) {
+            self.read_buffer = buffer;
+            return None;
+        }
+        if conn.shape.pull && !conn.has(flag::FINISHING) && conn.relay_to().is_none() {
+            self.read_buffer = buffer;
+            return self.delivery(id, Event::Readable);
+        }
+        if let Some(to) = conn.bulk_to() {
+            self.read_buffer = buffer;
+            self.conn_move(id, to);
+            return None;
+        }
+        let fd = conn.owned.fd();
+        let most = if conn.is_limited() { self.conn_allowance(id, Way::Read).min(READ_SIZE) } else { READ_SIZE };
+        if most == 0 {
+            self.read_buffer = buffer;
+            return None;
+        }
+        let read = if self.conn_mut(id)?.shape.takes_descriptors {
+            self.conn_read_passed(id, fd, &mut buffer[..most])
+        } else {
+            stream::read(fd, &mut buffer[..most])
+        };
+        match read {
+            Ok(count) if count > 0 => self.conn_received(id, buffer, count),
+            other => {
+                self.read_buffer = buffer;
+                self.conn_read_nothing(id, other);
+                None
+            }
+        }
+    }
+
+    /// The end, an error, or nothing.
+    pub(super) fn conn_read_nothing(&mut self, id: Id, read: Result<usize>) {
+        match read {
+            Ok(_) => self.conn_eof(id),
+            Err(error) if error.code() == -libc::EAGAIN => {}
+            // What a terminal says when its other side has gone.
+            Err(error) if error.code() == -libc::EIO && self.conn_mut(id).is_some_and(|it| it.has(flag::NO_SOCKET)) => {
+                self.conn_eof(id);
+            }
+            Err(error) => self.conn_fail(id, error),
+        }
+    }
+
+    #[inline]
+    fn conn_received(&mut self, id: Id, buffer: Vec<u8>, count: usize) -> Step<S> {
+        let conn = self.conn_mut(id)?;
+        conn.bytes_in += count as u64;
+        let plain = conn.shape.framing == Framing::None && conn.extra.is_none() && !conn.has(flag::FINISHING);
+        self.conn_touch(id, flag::HAS_READ);
+        if !plain {
+            return self.conn_received_specially(id, buffer, count);
+        }
+        let Some(user) = self.user(id) else {
+            self.read_buffer = buffer;
+            return None;
+        };
+        self.stats.events += 1;
+        Some((id, user, Told::Received { buffer, start: 0, end: count }))
+    }
+
+    /// Discarded, forwarded, or cut into frames.
+    fn conn_received_specially(&mut self, id: Id, buffer: Vec<u8>, count: usize) -> Step<S> {
+        if self.conn_mut(id)?.is_limited() {
+            self.conn_spend(id, Way::Read, count);
+        }
+        let conn = self.conn_mut(id)?;
+        if conn.has(flag::FINISHING) {
+            self.read_buffer = buffer;
+            return None;
+        }
+        if let Some(to) = conn.relay_to() {
+            self.conn_forward(id, to, &buffer[..count]);
+            self.read_buffer = buffer;
+            return None;
+        }
+        let (framing, most) = (conn.shape.framing, conn.shape.max_frame);
+        let empty = conn.extra.as_ref().is_none_or(|extra| extra.held.is_empty() && extra.passed.is_empty());
+        if empty {
+            // Most often exactly one frame, or some, has arrived: those that are whole need no copy but the last.
+            match framing.first(&buffer[..count], 0, most) {
+                Ok(Some(frame)) if frame.next == count => {
+                    self.stats.events += 1;
+                    return Some((id, self.user(id)?, Told::Received { buffer, start: frame.start, end: frame.end }));
+                }
+                Err(error) => {
+                    self.read_buffer = buffer;
+                    self.conn_fail(id, error);
+                    return None;
+                }
+                _ => {}
+            }
+        }
+        let held = self.conn_hold(id, &buffer[..count]);
+        self.read_buffer = buffer;
+        if let Err(error) = held {
+            self.conn_fail(id, error);
+        }
+        None
+    }
+
+    /// The loop's buffer, made when it is first needed.
+    #[inline]
+    fn take_read_buffer(&mut self, id: Id) -> Option<Vec<u8>> {
+        let buffer = std::mem::take(&mut self.read_buffer);
+        if buffer.len() == READ_SIZE { Some(buffer) } else { self.make_read_buffer(id) }
+    }
+
+    #[cold]
+    fn make_read_buffer(&mut self, id: Id) -> Option<Vec<u8>> {
+        let mut fresh = Vec::new();
+        if fresh.try_reserve_exact(READ_SIZE).is_err() {
+            self.conn_fail(id, Error::NO_MEMORY);
+            return None;
+        }
+        fresh.resize(READ_SIZE, 0);
+        Some(fresh)
     }
 }
 
