@@ -338,6 +338,23 @@ mod tests {
     }
 
     #[test]
+    fn slots_are_used_again_before_there_are_more() {
+        // mutation: vacate does not link the slot to the free ones before it.
+        let mut table: Table<u32, u32> = Table::new(0, 1, 0);
+        for _ in 0..3 {
+            let ids: Vec<Id> = (0..100).map(|value| table.insert(value).unwrap()).collect();
+            assert!(ids.iter().all(|id| id.index() < 100));
+            let (removed, left) = ids.split_at(50);
+            removed.iter().for_each(|id| assert!(table.remove(*id).is_some()));
+            for id in left {
+                table.leave_rest(*id, |value| ((), value));
+                table.offer_rest(*id);
+            }
+            assert_eq!(std::iter::from_fn(|| table.take_rest()).count(), 50);
+        }
+    }
+
+    #[test]
     fn marks_go_with_the_value() {
         let mut table: Table<u8> = Table::new(0, 1, 0);
         let id = table.insert(1).unwrap();
