@@ -118,8 +118,8 @@ impl Bench {
     }
 
     /// Whether the command succeeds for all those, while no memory can be had.
-    fn all(&self, conns: impl Iterator<Item = Id>, command: impl Fn(&Loop, Id) -> bool) -> bool {
-        without_memory(|| conns.fold(true, |well, id| command(&self.event_loop, id) && well))
+    fn all(&self, mut conns: impl Iterator<Item = Id>, command: impl Fn(&Loop, Id) -> bool) -> bool {
+        without_memory(|| conns.all(|id| command(&self.event_loop, id)))
     }
 
     fn told(&self, what: &str) -> usize {

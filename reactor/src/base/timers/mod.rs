@@ -11,10 +11,12 @@
 
 mod front;
 mod node;
+mod room;
 mod wheel;
 
 use front::Front;
 use node::{At, Node, Place, State};
+use room::{reserve_seldom_used, reserve_total};
 use std::num::NonZeroU32;
 use wheel::{CHUNK, Chunk, Detached, Earliest, Scan, Wheel, granule};
 
@@ -98,27 +100,6 @@ impl Default for Timers {
     fn default() -> Timers {
         Timers::new()
     }
-}
-
-/// Raises a vector's capacity to at least `total`, growing geometrically.
-fn reserve_total<T>(vec: &mut Vec<T>, total: usize) -> Result<(), NoMemory> {
-    if vec.capacity() >= total {
-        return Ok(());
-    }
-    vec.try_reserve(total - vec.len()).map_err(|_| NoMemory)
-}
-
-/// The same for what is most often nearly empty. What it holds is moved to fresh memory: the allocator would move all that
-/// it might hold, and so make pages real that were never written.
-fn reserve_seldom_used<T>(vec: &mut Vec<T>, total: usize) -> Result<(), NoMemory> {
-    if vec.capacity() >= total {
-        return Ok(());
-    }
-    let mut fresh = Vec::new();
-    fresh.try_reserve_exact(total.max(vec.capacity() * 2)).map_err(|_| NoMemory)?;
-    fresh.append(vec);
-    *vec = fresh;
-    Ok(())
 }
 
 impl Timers {
