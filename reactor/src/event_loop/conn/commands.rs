@@ -239,14 +239,6 @@ impl Conn {
 }
 
 impl<S: Sink> Core<S> {
-    /// Room for what a connection may put on lists.
-    pub(in crate::event_loop) fn conn_reserve(&mut self) -> Result<()> {
-        let all = self.conns.count + 1;
-        let lists = &mut self.conns;
-        lists.listed.try_reserve(all.saturating_sub(lists.listed.len()))?;
-        Ok(lists.touched.try_reserve(all.saturating_sub(lists.touched.len()))?)
-    }
-
     /// Makes a connection of a descriptor that does not block.
     ///
     /// # Errors
@@ -255,7 +247,6 @@ impl<S: Sink> Core<S> {
         &mut self, fd: &mut Option<OwnedFd>, kind: StreamKind, shape: Rc<Shape>, flags: u32, user: S::User,
         referenced: bool,
     ) -> Result<Id> {
-        self.conn_reserve()?;
         let id = self.reserve(user, referenced)?;
         let interest = if flags & flag::CONNECTING != 0 { WRITE } else { READ };
         let interest = if flags & flag::EOF != 0 { 0 } else { interest };
@@ -417,7 +408,7 @@ impl<S: Sink> Core<S> {
         }
         let conn = self.conn(id)?;
         if conn.has(flag::OVER) {
-            return Err(Error::os(-conn.reason));
+            return Err(Error::os(-conn.reason()));
         }
         if conn.out.is_empty() { Ok(false) } else { self.conn_queued(id, was_empty) }
     }
@@ -437,9 +428,8 @@ impl<S: Sink> Core<S> {
     fn conn_write_owned(
         &mut self, id: Id, buffer: Box<dyn Buffer>,
     ) -> std::result::Result<bool, (Error, Box<dyn Buffer>)> {
-        let room = self.room_for_releases();
-        if let Err(error) = self.releases.try_reserve(room + 1) {
-            return Err((error.into(), buffer));
+        if let Err(error) = self.reserve_release() {
+            return Err((error, buffer));
         }
         let conn = match self.conn(id).and_then(|conn| conn.check_writable().map(|()| conn)) {
             Ok(conn) => conn,

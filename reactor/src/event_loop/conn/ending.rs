@@ -4,7 +4,8 @@ use super::state::{Conn, flag};
 use crate::base::error::{Error, Result};
 use crate::base::id::Id;
 use crate::base::out_queue::Over;
-use crate::event_loop::core::{Core, Release, Slot};
+use crate::event_loop::core::{Core, Slot};
+use crate::event_loop::releases::Release;
 use crate::event_loop::{EventLoop, Sink};
 use crate::sys::stream::{self, StreamKind};
 use crate::sys::tty;
@@ -155,13 +156,13 @@ impl<S: Sink> Core<S> {
         let Some(conn) = self.conn_mut(id).filter(|conn| !conn.has(flag::OVER)) else { return };
         conn.flags |= flag::OVER | flag::TELL_OVER;
         conn.flags &= !(flag::TELL_EOF | flag::TELL_DRAIN | flag::LEFTOVER | flag::BLOCKED | flag::CONNECTING);
-        conn.reason = reason;
+        conn.last = reason.into();
         let relays = conn.extra.as_ref().map(|extra| (extra.relay_to, extra.relay_from));
         let Core { releases, conns, table, .. } = self;
         if let Some(Slot::Conn(conn)) = table.get_mut(id).map(|entry| &mut entry.slot) {
             conn.out.abandon(|buffer| {
                 conns.buffers -= 1;
-                releases.push_back(Release::Buffer(buffer, reason));
+                releases.push(Release::Buffer(buffer, reason));
             });
         }
         self.conn_cancel_timer(id);
@@ -188,13 +189,13 @@ impl<S: Sink> Core<S> {
         while let Some(over) = conn.out.take_over() {
             if let Over::Owned(buffer) = over {
                 self.conns.buffers -= 1;
-                self.releases.push_back(Release::Buffer(buffer, 0));
+                self.releases.push(Release::Buffer(buffer, 0));
             }
         }
         let Core { releases, conns, .. } = self;
         conn.out.abandon(|buffer| {
             conns.buffers -= 1;
-            releases.push_back(Release::Buffer(buffer, Error::CANCELED.code()));
+            releases.push(Release::Buffer(buffer, Error::CANCELED.code()));
         });
         if let Some(timer) = conn.timer {
             self.timers.destroy(timer);
