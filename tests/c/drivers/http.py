@@ -151,7 +151,7 @@ def refusals(program: pathlib.Path, wrapper: List[str], env: dict) -> None:
     cases = [(400, b"hello\r\n\r\n"), (400, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"), (400, b"GET\r\n\r\n"),
              (400, b"GET / HTTP/1.1\r\n\r\n"), (400, get("/", "Host: there")), (400, get("/%zz")), (400, get("/%00")),
              (400, get("/x%")), (400, get("/", "Content-Length: -1")), (400, get("/", "Content-Length: x")),
-             (400, get("/", "Transfer-Encoding: chunked", "Content-Length: 3")), (400, get("/", "Na me: x")),
+             (400, get("/", "Transfer-Encoding: chunked", "Content-Length: 3")),
              (405, get("/", "Content-Length: 3", method="POST") + b"abc"), (405, get("/", method="DELETE")),
              (405, get("here:80", method="CONNECT")), (405, get("*", method="OPTIONS")),
              (414, get(long_path)), (414, get("/" + "x" * 3_000_000)), (431, get("/", long_field)),

@@ -229,10 +229,11 @@ impl Conn {
         if self.has(flag::SHUT_WANTED | flag::SHUT | flag::OVER) { Err(Error::os(libc::EPIPE)) } else { Ok(()) }
     }
 
-    /// Whether more than the high mark waits.
+    /// Whether more than the high mark waits. One that is relayed does not rest for it, since what it receives goes
+    /// elsewhere: two peers that both send before they read would wait for each other.
     pub(super) fn see_high_mark(&mut self) -> bool {
         if self.out.bytes() > self.shape.high_mark {
-            self.flags |= flag::HIGH | if self.shape.hold { flag::HELD } else { 0 };
+            self.flags |= flag::HIGH | if self.shape.hold && self.relay_to().is_none() { flag::HELD } else { 0 };
         }
         self.has(flag::HIGH)
     }

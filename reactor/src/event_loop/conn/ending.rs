@@ -169,7 +169,10 @@ impl<S: Sink> Core<S> {
         self.conn_rewait(id);
         self.conn_list(id);
         if let Some((to, from)) = relays.filter(|_| reason != 0) {
-            // Cut off in the middle, its partners must not look as if they had ended well.
+            // Cut off in the middle, neither it nor its partners may look as if they had ended well.
+            if from.is_some() {
+                self.conn_reset_on_close(id);
+            }
             for partner in [to, from].into_iter().flatten() {
                 self.conn_reset_partner(partner, reason);
             }
@@ -177,11 +180,16 @@ impl<S: Sink> Core<S> {
     }
 
     pub(super) fn conn_reset_partner(&mut self, id: Id, reason: i32) {
-        let Some(conn) = self.conn_mut(id).filter(|conn| !conn.has(flag::OVER)) else { return };
-        if conn.kind() == StreamKind::Socket {
+        if self.conn_mut(id).is_some_and(|conn| !conn.has(flag::OVER)) {
+            self.conn_reset_on_close(id);
+            self.conn_over(id, reason);
+        }
+    }
+
+    fn conn_reset_on_close(&mut self, id: Id) {
+        if let Some(conn) = self.conn_mut(id).filter(|conn| conn.kind() == StreamKind::Socket) {
             stream::reset_on_close(conn.owned.fd());
         }
-        self.conn_over(id, reason);
     }
 
     /// Takes a closed connection apart.
