@@ -261,10 +261,15 @@ impl Jobs {
 
     /// In a forked child that goes on: new threads from now on. Which closed jobs are over now.
     pub(super) fn begin_anew(&mut self) -> Vec<Id> {
+        let had_threads = self.pools.iter().any(Option::is_some);
         self.leave_threads_to_parent();
-        let fresh =
-            Arc::new(Ended { tasks: Lock::new(Vec::new()), pending: AtomicBool::new(false), owner: self.ended.owner });
-        std::mem::forget(std::mem::replace(&mut self.ended, fresh));
+        let owner = self.ended.owner;
+        let fresh = Arc::new(Ended { tasks: Lock::new(Vec::new()), pending: AtomicBool::new(false), owner });
+        let old = std::mem::replace(&mut self.ended, fresh);
+        if had_threads {
+            // One of them may have been changing it.
+            std::mem::forget(old);
+        }
         (self.inherited, self.outstanding) = (false, 0);
         std::mem::take(&mut self.orphans)
     }
