@@ -1349,7 +1349,8 @@ typedef void (*tg_conn_close_cb)(tg_handle self, void *user, int reason);
 
 /**
  * The peer of a Unix socket has passed descriptors: count of them, with the bytes that on_data is called with next. From
- * now on they are the program's to close.
+ * now on they are the program's to close. When the system has no numbers left for all of them, none comes, and the
+ * connection ends with -EMFILE.
  */
 typedef void (*tg_conn_descriptors_cb)(tg_handle self, void *user, const tg_fd *descriptors, size_t count);
 

@@ -318,7 +318,7 @@ impl<S: Sink> Core<S> {
             self.read_buffer = buffer;
             return None;
         }
-        let read = if self.conn_mut(id)?.shape.takes_descriptors {
+        let read = if self.conn_mut(id).is_some_and(|conn| conn.shape.takes_descriptors && !conn.has(flag::FINISHING)) {
             self.conn_read_passed(id, fd, &mut buffer[..most])
         } else {
             stream::read(fd, &mut buffer[..most])
