@@ -305,7 +305,7 @@ impl<S: Sink> Core<S> {
         }
         if conn.shape.pull && !conn.has(flag::FINISHING) {
             self.read_buffer = buffer;
-            return self.delivery(id, Event::Readable);
+            return self.conn_tell_readable(id);
         }
         if let Some(to) = conn.bulk_to() {
             self.read_buffer = buffer;
