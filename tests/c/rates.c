@@ -36,7 +36,7 @@ static void end_with(tg_loop loop, int peer, int open_handles)
     free_loop(loop, open_handles);
 }
 
-/* mutation: conn_read does not spend; wait_ns returns 1. */
+/* mutation: conn_read does not spend; a wait that does not wait (wait_ns returns 1). */
 static void reading_keeps_to_its_own_limit_and_sleeps(void)
 {
     enum { RATE = 200000 };
@@ -54,8 +54,29 @@ static void reading_keeps_to_its_own_limit_and_sleeps(void)
     before = stats_of(loop).turns;
     while (it.got < 50000 && a_turn(loop)) CHECK(it.got <= most(began, RATE, 1000));
     CHECK_EQ(it.got, 50000);
-    /* Each wait is for at least 1,000 bytes; two turns for each, and a_turn() has one of its own. */
-    CHECK(stats_of(loop).turns - before <= 4 * (50000 / 1000 + 10));
+    /* At least a thousandth of a second's bytes each time; two turns for each, and a_turn() has one of its own. */
+    CHECK(stats_of(loop).turns - before <= 4 * (50000 / (RATE / 1000) + 10));
+    end_with(loop, peer, 2);
+}
+
+/* At a high rate some bytes may always pass again: who took them would be awake all the time.
+ * mutation: `available` tells of every byte (223,000 turns instead of some hundred). */
+static void a_high_limit_lets_the_loop_sleep_too(void)
+{
+    enum { RATE = 10000000, LONG = 1000000 };
+    static char block[65536];
+    talk it = { .id = 0 };
+    int peer, slices = 0;
+    tg_loop loop = new_loop();
+    tg_handle rate = rate_open(loop, RATE, 50000, 0, 0);
+    talk_with(loop, &it, &peer);
+    CHECK_CODE(tg_conn_join_rate(it.id, rate), 0);
+    for (; it.got < LONG; slices++) {
+        while (send(peer, block, sizeof block, MSG_DONTWAIT | MSG_NOSIGNAL) > 0) { }
+        CHECK(tg_loop_run_until(loop, tg_now_ns() + 2 * MS) >= 0);
+    }
+    /* A slice can end with less in the socket than may pass. */
+    CHECK(it.events <= (int)(it.got / (RATE / 1000)) + slices + 10);
     end_with(loop, peer, 2);
 }
 
@@ -94,7 +115,7 @@ static void writing_keeps_to_the_limit_of_a_group(void)
         CHECK_EQ(got[i] + drink(peers[i]), LONG);
         close(peers[i]);
     }
-    CHECK(stats_of(loop).turns - before <= 4 * CONNS * (CONNS * LONG / 1000 + 10) + 3 * slices);
+    CHECK(stats_of(loop).turns - before <= 4 * CONNS * (CONNS * LONG / (RATE / 1000) + 10) + 3 * slices);
     for (int i = 0; i < CONNS; i++) UNTIL(loop, all[i].released == 1);
     free_loop(loop, 1);
 }
@@ -409,6 +430,7 @@ int main(void)
 {
     harness_begin();
     RUN(reading_keeps_to_its_own_limit_and_sleeps);
+    RUN(a_high_limit_lets_the_loop_sleep_too);
     RUN(writing_keeps_to_the_limit_of_a_group);
     RUN(both_limits_count);
     RUN(what_waits_comes_when_the_limit_goes);
