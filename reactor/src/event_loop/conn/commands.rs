@@ -7,6 +7,7 @@ use crate::base::id::Id;
 use crate::base::interest::{READ, WRITE};
 use crate::base::out_queue::Buffer;
 use crate::event_loop::core::{Core, Slot};
+use crate::event_loop::rate::Way;
 use crate::event_loop::{EventLoop, Sink};
 use crate::io::stream::SharedFile;
 use crate::sys::stream::{self, StreamKind};
@@ -92,7 +93,7 @@ impl<S: Sink> EventLoop<S> {
     /// Reads into the program's own memory, where `pull` was asked for (or reading is paused): how many bytes, 0 at the end.
     ///
     /// # Errors
-    /// EAGAIN when nothing is there; [`Error::BUSY`] on a connection whose data comes as events; the system's, and the
+    /// EAGAIN when nothing is there or its rate limit is used up; [`Error::BUSY`] on a connection whose data comes as events; the system's, and the
     /// connection is over; [`Error::KIND`], [`Error::STALE`], [`Error::FORKED`], [`Error::PANIC`].
     pub fn conn_read(&self, id: Id, buffer: &mut [u8]) -> Result<usize> {
         let mut core = self.core()?;
@@ -106,10 +107,16 @@ impl<S: Sink> EventLoop<S> {
         if conn.has(flag::OVER | flag::CONNECTING | flag::FINISHING) {
             return Err(Error::os(libc::ENOTCONN));
         }
-        let read = stream::read(conn.owned.fd(), buffer);
+        let (fd, limited) = (conn.owned.fd(), conn.is_limited());
+        let most = if limited { core.conn_allowance(id, Way::Read).min(buffer.len()) } else { buffer.len() };
+        if most == 0 && !buffer.is_empty() {
+            return Err(Error::os(libc::EAGAIN).because("the rate limit is used up"));
+        }
+        let read = stream::read(fd, &mut buffer[..most]);
         match read {
             Ok(count) if count > 0 => {
-                conn.bytes_in += count as u64;
+                core.conn(id)?.bytes_in += count as u64;
+                core.conn_spend(id, Way::Read, count);
                 core.conn_touch(id, flag::HAS_READ);
             }
             // No room was given: not the end.

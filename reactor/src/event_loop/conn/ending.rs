@@ -116,6 +116,8 @@ impl<S: Sink> Core<S> {
             conn.flags |= flag::EOF;
         }
         if let Some(extra) = &mut conn.extra {
+            // Neither these nor those that come from now on: what is received is dropped.
+            extra.passed = Vec::new();
             extra.held = Vec::new();
         }
         if conn.has(flag::SHUT) {

@@ -254,7 +254,7 @@ impl Conn {
     #[inline(always)]
     pub(super) fn reads(&self) -> bool {
         if self.has(flag::FINISHING) {
-            return !self.has(flag::EOF | flag::OVER);
+            return !self.has(flag::EOF | flag::OVER | flag::SLOWED);
         }
         const RESTS: u32 = flag::CONNECTING | flag::PAUSED | flag::HELD | flag::SLOWED | flag::PARTNER_FULL;
         !self.has(RESTS | flag::EOF | flag::OVER)

@@ -327,7 +327,7 @@ impl<S: Sink> Core<S> {
         }
         if conn.shape.pull && !conn.has(flag::FINISHING) && conn.relay_to().is_none() {
             self.read_buffer = buffer;
-            return self.delivery(id, Event::Readable);
+            return self.conn_tell_readable(id);
         }
         if let Some(to) = conn.bulk_to() {
             self.read_buffer = buffer;
@@ -340,7 +340,7 @@ impl<S: Sink> Core<S> {
             self.read_buffer = buffer;
             return None;
         }
-        let read = if self.conn_mut(id)?.shape.takes_descriptors {
+        let read = if self.conn_mut(id).is_some_and(|conn| conn.shape.takes_descriptors && !conn.has(flag::FINISHING)) {
             self.conn_read_passed(id, fd, &mut buffer[..most])
         } else {
             stream::read(fd, &mut buffer[..most])
