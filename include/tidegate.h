@@ -1349,7 +1349,8 @@ typedef void (*tg_conn_close_cb)(tg_handle self, void *user, int reason);
 
 /**
  * The peer of a Unix socket has passed descriptors: count of them, with the bytes that on_data is called with next. From
- * now on they are the program's to close.
+ * now on they are the program's to close. When the system has no numbers left for all of them, none comes, and the
+ * connection ends with -EMFILE.
  */
 typedef void (*tg_conn_descriptors_cb)(tg_handle self, void *user, const tg_fd *descriptors, size_t count);
 
@@ -1567,7 +1568,7 @@ TG_API int tg_conn_mark(tg_handle conn,
  * Ownership: buffer stays the caller's.
  * Returns: how many bytes were read; 0 when the peer has ended its direction (or size is 0).
  * Errors: TG_EINVAL (buffer is NULL), TG_EBUSY (the data of this connection comes to on_data), TG_ESTALE, TG_EKIND,
- * TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EAGAIN (nothing is there), -ENOTCONN; -ECONNRESET and the like, after which the
+ * TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EAGAIN (nothing is there, or its rate limit is used up), -ENOTCONN; -ECONNRESET and the like, after which the
  * connection is over.
  */
 TG_API int tg_conn_read(tg_handle conn,

@@ -101,7 +101,7 @@ static void flood(void (*adjust)(tg_conn_options *), size_t high)
         turns(it.loop, 1);
         if (tg_handle_is_open(it.right.id) == 1 && conn_stats(it.right.id).queued > most)
             most = conn_stats(it.right.id).queued;
-        if (round % 20 == 0 || sent == all) drink(it.right_peer, &peer, NULL);
+        if (round % 200 == 0 || sent == all) drink(it.right_peer, &peer, NULL);
     }
     CHECK_EQ(peer.got, all);
     CHECK(memcmp(peer.data, bytes, all) == 0);

@@ -200,8 +200,10 @@ static int use_process_watch(grown *it)
     tg_handle out = 7;
     int code;
     it->process_watch.callback = never_ends;
-    code = tg_process_watch(loop, getpid(), &it->process_watch, &out);
-    return close_handle(code, out);
+    /* No such process: the structure is looked at first, and nothing depends on what the system can watch. */
+    code = tg_process_watch(loop, INT32_MAX, &it->process_watch, &out);
+    CHECK_EQ(out, 7);
+    return code == TG_ENOENT ? 0 : code;
 }
 
 static int use_watch(grown *it)

@@ -1,6 +1,6 @@
 //! The loop in a forked child.
 
-use super::core::{Core, Release, Slot};
+use super::core::{Core, Slot};
 use super::timer::wall_registration;
 use super::{EventLoop, Sink};
 use crate::base::error::{Error, Result};
@@ -81,7 +81,9 @@ impl<S: Sink> Core<S> {
         self.udp.forget_received();
         self.conns.begin_anew();
         let over = self.jobs.begin_anew();
-        self.releases.extend(over.into_iter().map(|(id, user)| Release::Handle(id, user)));
+        for id in over {
+            self.release_handle(id);
+        }
         let all: Vec<Id> = self.table.iter().map(|(id, _)| id).collect();
         for id in all {
             match self.table.get_mut(id).map(|entry| &mut entry.slot) {
@@ -98,7 +100,7 @@ impl<S: Sink> Core<S> {
                 }
                 Some(Slot::Udp(_)) => self.udp_begin_anew(id),
                 Some(Slot::Io(io)) => {
-                    let (descriptor, interest) = (io.descriptor, io.interest);
+                    let (descriptor, interest) = (io.descriptor, io.interest.into());
                     // Fails for a descriptor that is known to be lost, whose watcher was or will be told.
                     let _ = self.descriptors.set_interest(descriptor, id, interest);
                 }

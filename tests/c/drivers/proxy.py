@@ -224,8 +224,8 @@ def one_who_does_not_read(program: pathlib.Path, wrapper: List[str], env: dict) 
         growth = memory(server.process.pid) - at_first
         expect(growth < GROWTH, f"it grew by {growth} bytes for {taken[0]} MiB")
         expect(taken[0] < 100, f"it took {taken[0]} MiB")
-        received = 0
-        while received < (taken[0] << 20):  # and all of it is there once the client does read
+        received, goal = 0, taken[0] << 20
+        while received < goal:  # and all of it is there once the client does read
             received += len(receive(client, 1 << 20))
         reset(client)
 
