@@ -24,10 +24,8 @@ static void on_close(tg_handle conn, void *user, int reason)
                 conn == it->from ? "standard input" : conn == it->to ? "standard output" : "the connection",
                 tg_strerror(reason));
     }
-    if (conn != it->server) return;
-    /* Both of its directions have ended. What it has said is written to its end, and the terminal is left alone. */
-    tg_conn_finish(it->from);
-    tg_conn_finish(it->to);
+    /* Both directions of the server have ended, and so has the input. What it has said is written to its end. */
+    if (conn == it->server) tg_conn_finish(it->to);
 }
 
 static int session_open(session *it, tg_loop loop, const tg_address *address)

@@ -73,20 +73,36 @@ def server_ends_first(program: pathlib.Path, wrapper: List[str], env: dict) -> N
     expect(heard == [b"and I"], heard)
 
 
+@contextlib.contextmanager
+def running(command: List[str], env: dict, **streams: int) -> Iterator[subprocess.Popen]:
+    """A client that must end by itself and well; after a failure it is killed."""
+    process = subprocess.Popen(command, env=env, **streams)
+    try:
+        yield process
+        process.communicate(timeout=LIMIT)
+    finally:
+        process.kill()
+        process.communicate()
+    expect(process.returncode == 0, f"exit {process.returncode}")
+
+
+def read_until(terminal: int, text: bytes) -> None:
+    """Reads what is shown on a terminal until that is there."""
+    shown = b""
+    while text not in shown:
+        expect(select.select([terminal], [], [], LIMIT)[0], f"{text!r} is not in {shown!r}")
+        shown += os.read(terminal, 4096)
+
+
 def on_a_terminal(program: pathlib.Path, wrapper: List[str], env: dict) -> None:
     """Lines as they are typed, the answers between them, Ctrl-D at the end; the terminal blocks as before."""
     with answering(shout) as port:
         ours, theirs = pty.openpty()
-        with subprocess.Popen([*wrapper, str(program), "127.0.0.1", str(port)], stdin=theirs, stdout=theirs,
-                              stderr=theirs, env=env) as process:
-            shown = b""
+        with running([*wrapper, str(program), "127.0.0.1", str(port)], env, stdin=theirs, stdout=theirs, stderr=theirs):
             for line in (b"hello", b"again"):
                 os.write(ours, line + b"\n")
-                while line.upper() + b"\r\n" not in shown:
-                    expect(select.select([ours], [], [], LIMIT)[0], f"no answer: {shown!r}")
-                    shown += os.read(ours, 4096)
+                read_until(ours, line.upper() + b"\r\n")
             os.write(ours, b"\x04")
-            expect(process.wait(LIMIT) == 0, f"exit {process.returncode}: {shown!r}")
         expect(not fcntl.fcntl(theirs, fcntl.F_GETFL) & os.O_NONBLOCK, "the terminal does not block any more")
         os.close(ours)
         os.close(theirs)
@@ -96,21 +112,16 @@ def half_on_a_terminal(program: pathlib.Path, wrapper: List[str], env: dict) -> 
     """Input from a terminal and output to a pipe, and the other way round: it ends when the server has."""
     command = [*wrapper, str(program), "127.0.0.1"]
     ours, theirs = pty.openpty()
-    with answering(shout) as port, subprocess.Popen([*command, str(port)], stdin=theirs, stdout=subprocess.PIPE,
-                                                    env=env) as process:
+    with answering(shout) as port, running([*command, str(port)], env, stdin=theirs, stdout=subprocess.PIPE) as process:
         os.write(ours, b"hello\n\x04")
-        expect(process.communicate(timeout=LIMIT) == (b"HELLO\n", None) and process.returncode == 0,
-               f"exit {process.returncode}")
-    with answering(shout) as port, subprocess.Popen([*command, str(port)], stdin=subprocess.PIPE, stdout=theirs,
-                                                    env=env) as process:
+        said, _ = process.communicate(timeout=LIMIT)
+        expect(said == b"HELLO\n", said)
+    with answering(shout) as port, running([*command, str(port)], env, stdin=subprocess.PIPE, stdout=theirs) as process:
         os.write(ours, b"for the next program\n")
         process.communicate(b"hello\n", timeout=LIMIT)
-        expect(process.returncode == 0, f"exit {process.returncode}")
-    expect(os.read(theirs, 100) == b"for the next program\n", "it took what it was not to read")
-    shown = b""
-    while b"HELLO\r\n" not in shown:
-        expect(select.select([ours], [], [], LIMIT)[0], f"no answer: {shown!r}")
-        shown += os.read(ours, 4096)
+    expect(select.select([theirs], [], [], 0)[0] and os.read(theirs, 100) == b"for the next program\n",
+           "it took what it was not to read")
+    read_until(ours, b"HELLO\r\n")
     os.close(ours)
     os.close(theirs)
 
