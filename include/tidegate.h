@@ -1349,7 +1349,8 @@ typedef void (*tg_conn_close_cb)(tg_handle self, void *user, int reason);
 
 /**
  * The peer of a Unix socket has passed descriptors: count of them, with the bytes that on_data is called with next. From
- * now on they are the program's to close.
+ * now on they are the program's to close. When the system has no numbers left for all of them, none comes, and the
+ * connection ends with -EMFILE.
  */
 typedef void (*tg_conn_descriptors_cb)(tg_handle self, void *user, const tg_fd *descriptors, size_t count);
 
@@ -1570,7 +1571,7 @@ TG_API int tg_conn_mark(tg_handle conn,
  * Ownership: buffer stays the caller's.
  * Returns: how many bytes were read; 0 when the peer has ended its direction (or size is 0).
  * Errors: TG_EINVAL (buffer is NULL), TG_EBUSY (the data of this connection comes to on_data), TG_ESTALE, TG_EKIND,
- * TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EAGAIN (nothing is there), -ENOTCONN; -ECONNRESET and the like, after which the
+ * TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EAGAIN (nothing is there, or its rate limit is used up), -ENOTCONN; -ECONNRESET and the like, after which the
  * connection is over.
  */
 TG_API int tg_conn_read(tg_handle conn,
@@ -1652,6 +1653,21 @@ TG_API int tg_conn_pipe(tg_handle conn,
 TG_API int tg_conn_forward(tg_handle from, tg_handle to);
 
 /* ---- Connections: settings and counters ------------------------------------ */
+
+/** Option: small writes are sent at once (TCP); 0 or 1. */
+#define TG_OPTION_NO_DELAY 1u
+
+/** Option: the peer of a silent connection is probed; 0 or 1. */
+#define TG_OPTION_KEEP_ALIVE 2u
+
+/** Option: how many bytes the system keeps for sending. */
+#define TG_OPTION_SEND_BUFFER 3u
+
+/** Option: how many bytes the system keeps of what has arrived. */
+#define TG_OPTION_RECEIVE_BUFFER 4u
+
+/** Option: how many routers a packet may pass; 1 to 255. */
+#define TG_OPTION_TTL 5u
 
 /** The times of a connection. Set up with TG_CONN_TIMEOUTS_INIT; 0: the default, -1: for ever, as in tg_conn_options. */
 typedef struct tg_conn_timeouts {
@@ -1763,6 +1779,31 @@ TG_API int tg_conn_get_peer(tg_handle conn,
                             tg_address *out);
 
 /**
+ * Sets an option of the socket that a connection is: TG_OPTION_…
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Errors: TG_EINVAL (an unknown option, a value out of its range), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED,
+ * TG_EPANIC, -ENOTCONN, -ENOTSOCK, -EOPNOTSUPP (not with this protocol).
+ */
+TG_API int tg_conn_set_option(tg_handle conn,
+                              uint32_t option,
+                              int value);
+
+/**
+ * What an option of the socket that a connection is is set to: TG_OPTION_… (Linux answers twice what a buffer was set to.)
+ *
+ * Thread: the loop's.
+ * Callable from callbacks: yes.
+ * Ownership: out stays the caller's.
+ * Errors: TG_EINVAL (out is NULL, an unknown option), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC,
+ * -ENOTCONN, -ENOTSOCK, -EOPNOTSUPP (not with this protocol).
+ */
+TG_API int tg_conn_get_option(tg_handle conn,
+                              uint32_t option,
+                              int *out);
+
+/**
  * Columns and rows of the terminal that a connection is.
  *
  * Thread: the loop's.
@@ -1841,6 +1882,10 @@ typedef struct tg_listener_options {
   uint32_t max_conns;
   /** The permissions of a Unix socket's file, such as 0600; 0: as the process makes files. */
   uint32_t mode;
+  /** How many connections may be accepted a turn, so that a rush leaves those that are there their turn. Default: 64. */
+  uint32_t accepts_per_turn;
+  /** 0. */
+  uint32_t reserved;
 } tg_listener_options;
 
 /**
@@ -3851,7 +3896,7 @@ TG_API int tg_watch_open(tg_loop loop,
 #define TG_RATE_OPTIONS_INIT { sizeof(tg_rate_options), NULL, NULL, 0, 0, 0, 0 }
 #define TG_CONN_TIMEOUTS_INIT { sizeof(tg_conn_timeouts), 0, 0, 0, 0, 0 }
 #define TG_CONN_STATS_INIT { sizeof(tg_conn_stats), 0, 0, 0, 0 }
-#define TG_LISTENER_OPTIONS_INIT { sizeof(tg_listener_options), NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0 }
+#define TG_LISTENER_OPTIONS_INIT { sizeof(tg_listener_options), NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0 }
 #define TG_WORK_OPTIONS_INIT { sizeof(tg_work_options), NULL, NULL, NULL, 0, 0 }
 #define TG_SIGNAL_OPTIONS_INIT { sizeof(tg_signal_options), NULL, NULL, NULL, 0, 0 }
 #define TG_ASYNC_OPTIONS_INIT { sizeof(tg_async_options), NULL, NULL, NULL, 0, 0 }

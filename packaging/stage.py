@@ -58,7 +58,9 @@ def archive(source, dist):
     with tempfile.TemporaryDirectory() as scratch:
         joined = pathlib.Path(scratch) / "tidegate.o"
         run("ld", "-r", "--gc-sections", "--force-group-allocation", *roots, source, "-o", joined)
-        run("objcopy", f"--keep-global-symbols={SYMBOLS}", "--strip-debug", joined)
+        # The compiler's intermediate code: a linker with a plugin for LLVM of another version fails on it.
+        bitcode = ["--remove-section=.llvmbc", "--remove-section=.llvmcmd"]
+        run("objcopy", f"--keep-global-symbols={SYMBOLS}", "--strip-debug", *bitcode, joined)
         out.unlink(missing_ok=True)
         run("ar", "rcsD", out, joined)
 

@@ -62,12 +62,16 @@ pub struct tg_listener_options {
     pub max_conns: u32,
     /// The permissions of a Unix socket's file, such as 0600; 0: as the process makes files.
     pub mode: u32,
+    /// How many connections may be accepted a turn, so that a rush leaves those that are there their turn. Default: 64.
+    pub accepts_per_turn: u32,
+    /// 0.
+    pub reserved: u32,
 }
 
 // SAFETY: repr(C), `size` first; pointers and optional functions may have any bits, they are only carried.
 unsafe impl Sized_ for tg_listener_options {
-    const MEMBERS: &'static [usize] =
-        members!(tg_listener_options: on_accept, on_error, user, release, conn, flags, backlog, max_conns, mode);
+    const MEMBERS: &'static [usize] = members!(tg_listener_options: on_accept, on_error, user, release, conn, flags, backlog, max_conns, mode,
+            accepts_per_turn, reserved);
     const DEFAULT: Self = tg_listener_options {
         size: 0,
         on_accept: None,
@@ -79,6 +83,8 @@ unsafe impl Sized_ for tg_listener_options {
         backlog: 0,
         max_conns: 0,
         mode: 0,
+        accepts_per_turn: 0,
+        reserved: 0,
     };
 }
 
@@ -120,12 +126,16 @@ impl Plan {
         if conn.flags & TG_CONN_DUPLICATE != 0 {
             return Err(Error::invalid("TG_CONN_DUPLICATE is for tg_conn_open"));
         }
+        if options.reserved != 0 {
+            return Err(Error::invalid("a reserved member is not 0"));
+        }
         if options.max_conns > MOST_CONNS || options.mode & !0o777 != 0 {
             return Err(Error::invalid("max_conns is above 16,777,216, or mode has other bits than permissions"));
         }
         let config = ListenerConfig {
             shape: conn.shape(batch)?,
             max_conns: if options.max_conns == 0 { USUAL_MAX_CONNS } else { options.max_conns },
+            accepts_per_turn: options.accepts_per_turn,
             shed: options.flags & TG_LISTENER_SHED != 0,
             conns_referenced: conn.referenced(),
             tells_open: batch || conn.on_open.is_some(),

@@ -85,6 +85,11 @@ TG_FRAMING_LITTLE_ENDIAN = 0x100
 TG_TIMEOUT_READ = 1
 TG_TIMEOUT_WRITE = 2
 TG_TIMEOUT_IDLE = 3
+TG_OPTION_NO_DELAY = 1
+TG_OPTION_KEEP_ALIVE = 2
+TG_OPTION_SEND_BUFFER = 3
+TG_OPTION_RECEIVE_BUFFER = 4
+TG_OPTION_TTL = 5
 TG_LISTENER_NO_REUSE_ADDRESS = 0x10
 TG_LISTENER_REUSE_PORT = 0x20
 TG_LISTENER_V6_ONLY = 0x40
@@ -468,6 +473,8 @@ class tg_listener_options(ctypes.Structure):
         ("backlog", ctypes.c_uint32),
         ("max_conns", ctypes.c_uint32),
         ("mode", ctypes.c_uint32),
+        ("accepts_per_turn", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
     )
 
 
@@ -960,6 +967,8 @@ PROTOTYPES: dict[str, tuple[Any | None, tuple[Any, ...]]] = {
     "tg_conn_get_fd": (ctypes.c_int, (tg_handle, ctypes.POINTER(tg_fd))),
     "tg_conn_get_local": (ctypes.c_int, (tg_handle, ctypes.POINTER(tg_address))),
     "tg_conn_get_peer": (ctypes.c_int, (tg_handle, ctypes.POINTER(tg_address))),
+    "tg_conn_set_option": (ctypes.c_int, (tg_handle, ctypes.c_uint32, ctypes.c_int)),
+    "tg_conn_get_option": (ctypes.c_int, (tg_handle, ctypes.c_uint32, ctypes.POINTER(ctypes.c_int))),
     "tg_conn_get_window_size": (
         ctypes.c_int,
         (

@@ -311,3 +311,35 @@ fn h67_the_end_of_a_loop_takes_time_in_proportion() {
     }
     assert_eq!(event_loop.shutdown(), Some(150_000));
 }
+
+/// Notes when it is dropped.
+struct Noting(u32, Rc<RefCell<Vec<u32>>>);
+
+impl Drop for Noting {
+    fn drop(&mut self) {
+        self.1.borrow_mut().push(self.0);
+    }
+}
+
+#[test]
+fn releases_come_in_the_order_in_which_they_came_to_be() {
+    // mutation: Releases::push does not count the handles before it; take_rest takes the last one first.
+    let event_loop = Closures::new_loop().unwrap();
+    let order = Rc::new(RefCell::new(Vec::new()));
+    let callback = |number: u32| {
+        let noting = Noting(number, order.clone());
+        Closures::callback(move |_, _, _| {
+            let _ = &noting;
+        })
+    };
+    let ids: Vec<Id> = (0..4).map(|number| event_loop.timer_open(callback(number), true).unwrap()).collect();
+    for round in 0..2 {
+        event_loop.close(ids[2 * round + 1]).unwrap();
+        event_loop.change_user(ids[2 * round], |_| callback(10 + round as u32)).unwrap();
+        event_loop.close(ids[2 * round]).unwrap();
+        assert!(order.borrow().is_empty(), "nothing is given back before the end of the turn");
+        event_loop.run_nowait().unwrap();
+        let first = 2 * round as u32;
+        assert_eq!(order.take(), [first + 1, first, 10 + round as u32]);
+    }
+}

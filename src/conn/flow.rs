@@ -14,7 +14,7 @@ use tidegate_reactor::Error;
 /// Ownership: `buffer` stays the caller's.
 /// Returns: how many bytes were read; 0 when the peer has ended its direction (or `size` is 0).
 /// Errors: TG_EINVAL (`buffer` is NULL), TG_EBUSY (the data of this connection comes to `on_data`), TG_ESTALE, TG_EKIND,
-/// TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EAGAIN (nothing is there), -ENOTCONN; -ECONNRESET and the like, after which the
+/// TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EAGAIN (nothing is there, or its rate limit is used up), -ENOTCONN; -ECONNRESET and the like, after which the
 /// connection is over.
 ///
 /// # Safety

@@ -69,7 +69,8 @@ pub type tg_conn_timeout_cb = Option<unsafe extern "C-unwind" fn(self_: tg_handl
 pub type tg_conn_close_cb = Option<unsafe extern "C-unwind" fn(self_: tg_handle, user: *mut c_void, reason: c_int)>;
 
 /// The peer of a Unix socket has passed descriptors: `count` of them, with the bytes that `on_data` is called with next. From
-/// now on they are the program's to close.
+/// now on they are the program's to close. When the system has no numbers left for all of them, none comes, and the
+/// connection ends with -EMFILE.
 pub type tg_conn_descriptors_cb =
     Option<unsafe extern "C-unwind" fn(self_: tg_handle, user: *mut c_void, descriptors: *const tg_fd, count: usize)>;
 

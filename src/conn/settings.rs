@@ -6,6 +6,7 @@ use crate::convert::{Sized_, options, out, sized_out};
 use crate::registry::{Loop, find_handle};
 use crate::types::{tg_fd, tg_handle};
 use std::ffi::c_int;
+use tidegate_reactor::sys::socket_options::StreamOption;
 use tidegate_reactor::sys::{socket, tty};
 use tidegate_reactor::{Id, Result};
 
@@ -201,6 +202,63 @@ pub unsafe extern "C" fn tg_conn_get_peer(conn: tg_handle, out: *mut tg_address)
         unsafe { self::out(out) }.and_then(|out| {
             let address = socket::peer_address(fd_of(find_handle(conn)?)?)?;
             out.write(tg_address::from_engine(&address));
+            Ok(())
+        })
+    })
+}
+
+/// Option: small writes are sent at once (TCP); 0 or 1.
+pub const TG_OPTION_NO_DELAY: u32 = 1;
+/// Option: the peer of a silent connection is probed; 0 or 1.
+pub const TG_OPTION_KEEP_ALIVE: u32 = 2;
+/// Option: how many bytes the system keeps for sending.
+pub const TG_OPTION_SEND_BUFFER: u32 = 3;
+/// Option: how many bytes the system keeps of what has arrived.
+pub const TG_OPTION_RECEIVE_BUFFER: u32 = 4;
+/// Option: how many routers a packet may pass; 1 to 255.
+pub const TG_OPTION_TTL: u32 = 5;
+
+fn option(option: u32) -> Result<StreamOption> {
+    match option {
+        TG_OPTION_NO_DELAY => Ok(StreamOption::NoDelay),
+        TG_OPTION_KEEP_ALIVE => Ok(StreamOption::KeepAlive),
+        TG_OPTION_SEND_BUFFER => Ok(StreamOption::SendBuffer),
+        TG_OPTION_RECEIVE_BUFFER => Ok(StreamOption::ReceiveBuffer),
+        TG_OPTION_TTL => Ok(StreamOption::TimeToLive),
+        _ => Err(tidegate_reactor::Error::invalid("not one of the TG_OPTION_ numbers")),
+    }
+}
+
+/// Sets an option of the socket that a connection is: TG_OPTION_…
+///
+/// Thread: the loop's.
+/// Callable from callbacks: yes.
+/// Errors: TG_EINVAL (an unknown option, a value out of its range), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED,
+/// TG_EPANIC, -ENOTCONN, -ENOTSOCK, -EOPNOTSUPP (not with this protocol).
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_conn_set_option(conn: tg_handle, option: u32, value: c_int) -> c_int {
+    guard!(tg_conn_set_option(conn, option, value), {
+        find_handle(conn).and_then(|found| self::option(option)?.set(fd_of(found)?, value))
+    })
+}
+
+/// What an option of the socket that a connection is is set to: TG_OPTION_… (Linux answers twice what a buffer was set to.)
+///
+/// Thread: the loop's.
+/// Callable from callbacks: yes.
+/// Ownership: `out` stays the caller's.
+/// Errors: TG_EINVAL (`out` is NULL, an unknown option), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC,
+/// -ENOTCONN, -ENOTSOCK, -EOPNOTSUPP (not with this protocol).
+///
+/// # Safety
+/// `out` is NULL or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tg_conn_get_option(conn: tg_handle, option: u32, out: *mut c_int) -> c_int {
+    guard!(tg_conn_get_option(conn, option, out), {
+        // SAFETY: the caller's promise.
+        unsafe { self::out(out) }.and_then(|out| {
+            let found = find_handle(conn)?;
+            out.write(self::option(option)?.get(fd_of(found)?)?);
             Ok(())
         })
     })

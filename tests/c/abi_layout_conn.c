@@ -43,7 +43,7 @@ AT(tg_conn_stats, bytes_out, 16);
 AT(tg_conn_stats, queued, 24);
 AT(tg_conn_stats, opened_ns, 32);
 
-SIZE(tg_listener_options, 64);
+SIZE(tg_listener_options, 72);
 AT(tg_listener_options, on_accept, 8);
 AT(tg_listener_options, on_error, 16);
 AT(tg_listener_options, user, 24);
@@ -53,6 +53,8 @@ AT(tg_listener_options, flags, 48);
 AT(tg_listener_options, backlog, 52);
 AT(tg_listener_options, max_conns, 56);
 AT(tg_listener_options, mode, 60);
+AT(tg_listener_options, accepts_per_turn, 64);
+AT(tg_listener_options, reserved, 68);
 
 SIZE(tg_rate_options, 56);
 AT(tg_rate_options, user, 8);

@@ -56,6 +56,8 @@ CALL(tg_conn_set_timeouts, tg_conn_timeouts times = TG_CONN_TIMEOUTS_INIT;
 CALL(tg_conn_set_framing, return tg_conn_set_framing(it->conn, TG_FRAMING_LINES, 0);)
 CALL(tg_conn_set_watermarks, return tg_conn_set_watermarks(it->conn, 0, 0, 0);)
 CALL(tg_conn_get_stats, tg_conn_stats out = TG_CONN_STATS_INIT; return tg_conn_get_stats(it->conn, &out);)
+CALL(tg_conn_get_option, int out; return tg_conn_get_option(it->conn, TG_OPTION_SEND_BUFFER, &out);)
+CALL(tg_conn_set_option, return tg_conn_set_option(it->conn, TG_OPTION_KEEP_ALIVE, 1);)
 CALL(tg_conn_get_fd, tg_fd out; return tg_conn_get_fd(it->conn, &out);)
 CALL(tg_conn_get_local, tg_address out; return tg_conn_get_local(it->conn, &out);)
 CALL(tg_conn_get_peer, tg_address out; return tg_conn_get_peer(it->conn, &out);)
@@ -93,7 +95,7 @@ CALL(tg_group_get_stats, tg_group_stats out = TG_GROUP_STATS_INIT;
 
 #define CONN_CALLS                                                                                     \
     ROW(tg_conn_abort, ON_LOOP), ROW(tg_conn_connect, ON_LOOP), ROW(tg_conn_connect_name, ON_LOOP),    \
-    ROW(tg_conn_finish, ON_LOOP), ROW(tg_conn_forward, ON_LOOP), ROW(tg_conn_get_fd, ON_LOOP),         \
+    ROW(tg_conn_finish, ON_LOOP), ROW(tg_conn_forward, ON_LOOP), ROW(tg_conn_get_fd, ON_LOOP), ROW(tg_conn_get_option, ON_LOOP), ROW(tg_conn_set_option, ON_LOOP),         \
     ROW(tg_conn_get_local, ON_LOOP), ROW(tg_conn_get_peer, ON_LOOP), ROW(tg_conn_get_stats, ON_LOOP),  \
     ROW(tg_conn_get_window_size, ON_LOOP), ROW(tg_conn_join_rate, ON_LOOP),                            \
     ROW(tg_conn_leave_rate, ON_LOOP), ROW(tg_conn_mark, ON_LOOP), ROW(tg_conn_open, ON_LOOP),          \

@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from typing import Callable, List, Tuple
+from typing import Callable, List, Sequence, Tuple
 
 CLIENTS = 24
 LIMIT = 60.0
@@ -28,8 +28,11 @@ class Failure(Exception):
 
 def check(program: pathlib.Path, wrapper: List[str], env: dict) -> Tuple[int, int, str]:
     """Passed, failed, and what to print."""
+    import drivers  # here, since it builds on what is below
     steps: List[Callable[[], None]]
-    if "udp_echo" in program.name:
+    if program.name in drivers.DRIVERS:
+        steps = drivers.steps(program, wrapper, env)
+    elif "udp_echo" in program.name:
         import udp_clients
         steps = [
             lambda: udp_clients.serve_many(program, wrapper, env, signal.SIGTERM),
@@ -50,7 +53,7 @@ def check(program: pathlib.Path, wrapper: List[str], env: dict) -> Tuple[int, in
         try:
             step()
             passed += 1
-        except (Failure, OSError, subprocess.TimeoutExpired) as error:
+        except (Failure, AssertionError, OSError, subprocess.SubprocessError) as error:
             notes.append(f"{program.name}: {error!r}")
     return passed, len(steps) - passed, "\n".join(notes)
 
@@ -63,14 +66,14 @@ def run_to_end(program: pathlib.Path, wrapper: List[str], env: dict) -> None:
 
 
 class Server:
-    """An echo server on an ephemeral port, ended by a signal."""
+    """A server on an ephemeral port, ended by a signal."""
 
     def __init__(self, program: pathlib.Path, wrapper: List[str], env: dict,
-                 descriptors: int = 0) -> None:
+                 descriptors: int = 0, arguments: Sequence[str] = ("0",)) -> None:
         def limit() -> None:
             if descriptors:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
-        self.process = subprocess.Popen([*wrapper, str(program), "0"], env=env,
+        self.process = subprocess.Popen([*wrapper, str(program), *arguments], env=env,
                                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                         preexec_fn=limit)
         assert self.process.stdout is not None
@@ -93,7 +96,8 @@ class Server:
     def descriptors(self) -> int:
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
-    def end(self, how: signal.Signals) -> None:
+    def end(self, how: signal.Signals) -> str:
+        """Ends it, and expects it to end well; what it has said."""
         self.process.send_signal(how)
         try:
             output, _ = self.process.communicate(timeout=LIMIT)
@@ -102,6 +106,7 @@ class Server:
             raise Failure(f"{how.name} did not end it") from None
         if self.process.returncode != 0:
             raise Failure(f"exit {self.process.returncode}: {output.decode('utf-8', 'replace')}")
+        return output.decode("utf-8", "replace")
 
 
 def echo_all(client: socket.socket, data: bytes, seed: int) -> None:

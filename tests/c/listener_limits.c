@@ -117,8 +117,19 @@ static int answered_clients(int fd)
 
 /* Nothing comes free for a while: few turns, and the ones that are open are served. Then all are.
  * mutation: a listener without descriptors does not rest, or rests for ever. */
+/* At the limit valgrind accepts, closes the connection, and says EMFILE: the client is lost before we know of it. */
+static bool loses_clients_at_the_limit(void)
+{
+    const char *preloaded = getenv("LD_PRELOAD");
+    return preloaded != NULL && strstr(preloaded, "vgpreload") != NULL;
+}
+
 static void h21_more_clients_than_descriptors(void)
 {
+    if (loses_clients_at_the_limit()) {
+        SKIP("more clients than descriptors under valgrind", "valgrind closes what it accepts at the limit");
+        return;
+    }
     tg_loop loop = new_loop();
     hall door = { .errors = 0 };
     tg_address where;

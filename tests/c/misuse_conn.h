@@ -126,6 +126,9 @@ OF_ID(conn_read_id, char byte = 7; int code = tg_conn_read(id, &byte, 1); UNTOUC
 OF_ID(conn_times_id, tg_conn_timeouts times = TG_CONN_TIMEOUTS_INIT; return tg_conn_set_timeouts(id, &times);)
 OF_ID(conn_stats_id, tg_conn_stats out = TG_CONN_STATS_INIT; int code; out.queued = 77;
       code = tg_conn_get_stats(id, &out); UNTOUCHED(out.queued, 77); return code;)
+OF_ID(conn_option_id, int out = 7; int code = tg_conn_get_option(id, TG_OPTION_TTL, &out); UNTOUCHED(out, 7);
+      return code;)
+OF_ID(conn_set_option_id, return tg_conn_set_option(id, TG_OPTION_TTL, 7);)
 OF_ID(conn_fd_id, tg_fd out = 7; int code = tg_conn_get_fd(id, &out); UNTOUCHED(out, 7); return code;)
 OF_ID(conn_local_id, tg_address out; int code; memset(&out, 7, sizeof out);
       code = tg_conn_get_local(id, &out); UNTOUCHED(out.family, 0x07070707u); return code;)
@@ -335,6 +338,28 @@ static void sweep_conn_get_stats(void)
     conn_end();
 }
 
+static void sweep_conn_get_option(void)
+{
+    int out = 7;
+    conn_begin();
+    CONN_OF_ID(conn_option_id);
+    REFUSED(TG_EINVAL, tg_conn_get_option(conn_handle, TG_OPTION_SEND_BUFFER, NULL));
+    REFUSED(TG_EINVAL, tg_conn_get_option(conn_handle, 0, &out));
+    REFUSED(TG_EINVAL, tg_conn_get_option(conn_handle, UINT32_MAX, &out));
+    UNTOUCHED(out, 7);
+    conn_end();
+}
+
+static void sweep_conn_set_option(void)
+{
+    conn_begin();
+    CONN_OF_ID(conn_set_option_id);
+    REFUSED(TG_EINVAL, tg_conn_set_option(conn_handle, 6, 1));
+    REFUSED(TG_EINVAL, tg_conn_set_option(conn_handle, TG_OPTION_KEEP_ALIVE, 2));
+    REFUSED(TG_EINVAL, tg_conn_set_option(conn_handle, TG_OPTION_TTL, INT32_MIN));
+    conn_end();
+}
+
 static void sweep_conn_get_fd(void)
 {
     conn_begin();
@@ -408,7 +433,7 @@ static void sweep_conn_abort(void) { CONN_OF_ID(conn_abort_id); }
 
 #define CONN_ROWS                                                                                      \
     ROW(conn_abort), ROW(conn_connect), ROW(conn_connect_name), ROW(conn_finish), ROW(conn_forward),   \
-    ROW(conn_get_fd), ROW(conn_get_local), ROW(conn_get_peer), ROW(conn_get_stats),                    \
+    ROW(conn_get_fd), ROW(conn_get_option), ROW(conn_set_option), ROW(conn_get_local), ROW(conn_get_peer), ROW(conn_get_stats),                    \
     ROW(conn_get_window_size), ROW(conn_join_rate), ROW(conn_leave_rate), ROW(conn_mark),              \
     ROW(conn_open), ROW(conn_pause), ROW(conn_pipe), ROW(conn_read), ROW(conn_resume),                 \
     ROW(conn_send_file), ROW(conn_set_framing), ROW(conn_set_raw), ROW(conn_set_timeouts),             \

@@ -28,13 +28,22 @@ static int64_t passes(void *user)
     return 1;
 }
 
+static _Atomic int ran;
+
+static int64_t counts(void *user)
+{
+    (void)user;
+    ran++;
+    return 1;
+}
+
 static int open_one(tg_loop loop, counter *user, tg_handle *out)
 {
     tg_work_options options = TG_WORK_OPTIONS_INIT;
     options.callback = on_work;
     options.user = user;
     options.release = counter_release;
-    return tg_work_open(loop, work_hits, &options, out);
+    return tg_work_open(loop, counts, &options, out);
 }
 
 /* mutation: the job stays in the queue although its thread could not be started. */
@@ -60,6 +69,7 @@ static void h66_without_a_thread_nothing_was_taken(void)
     CHECK_EQ(user.total, 1);
     free_loop(loop, 0);
     wait_until_alone();
+    CHECK_EQ(ran, 1); /* not those that were refused */
 }
 
 /* mutation: the error is handed on although there is a thread. */
@@ -84,7 +94,7 @@ static void h66_with_one_thread_the_work_waits_for_it(void)
     wait_until_alone();
 }
 
-/* mutation: as for work. */
+/* mutation: the id stays reserved when the job could not be submitted. */
 static void h66_look_ups_without_a_thread(void)
 {
     tg_loop loop = new_loop();

@@ -200,8 +200,10 @@ static int use_process_watch(grown *it)
     tg_handle out = 7;
     int code;
     it->process_watch.callback = never_ends;
-    code = tg_process_watch(loop, getpid(), &it->process_watch, &out);
-    return close_handle(code, out);
+    /* No such process: the structure is looked at first, and nothing depends on what the system can watch. */
+    code = tg_process_watch(loop, INT32_MAX, &it->process_watch, &out);
+    CHECK_EQ(out, 7);
+    return code == TG_ENOENT ? 0 : code;
 }
 
 static int use_watch(grown *it)
@@ -281,7 +283,7 @@ static const size_t ends_udp[] = { 8, 16, 24, 32, 40, 48, 52, 56, 60, 64, 72, 0 
 static const size_t ends_conn[] = { 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96, 100, 104, 112, 120, 128, 136, 144,
                                     152, 160, 168, 176, 0 };
 static const size_t ends_times[] = { 8, 16, 24, 32, 40, 48, 0 };
-static const size_t ends_listener[] = { 8, 16, 24, 32, 40, 48, 52, 56, 60, 64, 0 };
+static const size_t ends_listener[] = { 8, 16, 24, 32, 40, 48, 52, 56, 60, 64, 68, 72, 0 };
 static const size_t ends_group[] = { 8, 16, 24, 32, 40, 48, 56, 64, 68, 72, 0 };
 static const size_t ends_rate[] = { 8, 16, 24, 32, 40, 48, 56, 0 };
 

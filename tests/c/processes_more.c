@@ -2,6 +2,7 @@
 #include "support.h"
 
 #include <poll.h>
+#include <sys/syscall.h>
 
 typedef struct ended {
     int calls, released;
@@ -117,6 +118,23 @@ static void restarted_in_its_own_callback(void)
 }
 
 /* mutation: `Process::exit` reaps what it only watches. */
+/* Where the system has none (valgrind does not know them): the call says so, and changes nothing. */
+static bool without_pidfds(tg_loop loop)
+{
+    tg_process_watch_options options = TG_PROCESS_WATCH_OPTIONS_INIT;
+    tg_handle process = 7;
+    long fd = syscall(SYS_pidfd_open, getpid(), 0);
+    if (fd >= 0) {
+        close((int)fd);
+        return false;
+    }
+    options.callback = on_exit_of;
+    CHECK_CODE(tg_process_watch(loop, getppid(), &options, &process), TG_ENOTSUP);
+    CHECK_EQ(process, 7);
+    CHECK_EQ(tg_loop_get_handles(loop, NULL, 0), 0);
+    return true;
+}
+
 static void any_process_can_be_watched(void)
 {
     tg_loop loop = new_loop();
@@ -124,6 +142,10 @@ static void any_process_can_be_watched(void)
     int to[2], from[2];
     pid_t child, its = -1;
     tg_handle process;
+    if (without_pidfds(loop)) {
+        free_loop(loop, 0);
+        return;
+    }
     MUST(pipe(to) == 0 && pipe(from) == 0);
     child = fork();
     MUST(child >= 0);

@@ -168,7 +168,7 @@ static void stop_the_loop(tg_handle self, void *user, int status, int64_t result
 
 enum { SLOW = 100, THREADS = 8 };
 
-/* mutation: look-ups take the threads of work. */
+/* mutation: look-ups take the threads of work (then this does not end). */
 static void h64_slow_look_ups_keep_no_work_waiting(void)
 {
     static lookup slow[SLOW];
@@ -192,7 +192,7 @@ static void h64_slow_look_ups_keep_no_work_waiting(void)
     wait_until_alone();
 }
 
-/* Cancelling one that waits, and one that does not. */
+/* mutation: job_cancel does not ask whether the look-up was taken back. */
 static void h20_look_ups_can_be_cancelled_before_they_begin(void)
 {
     lookup all[THREADS + 1];
@@ -271,7 +271,7 @@ static void h11_what_is_closed_is_released_although_the_look_up_goes_on(void)
     free_loop(loop, 0);
 }
 
-/* mutation: the child waits for the parent's threads. */
+/* mutation: what was going on at the fork gets no outcome in the child (then its run does not end). */
 static void h57_look_ups_in_a_forked_child(void)
 {
     lookup it;
@@ -405,7 +405,7 @@ static void h65_each_address_once_in_the_systems_order_and_not_too_many(void)
     wait_until_alone();
 }
 
-/* The largest answer fits into a record. */
+/* mutation: the record is that of work; it carries nothing. */
 static void h65_the_largest_answer_on_a_batch_loop(void)
 {
     tg_loop loop = new_batch_loop(8, 8);

@@ -22,7 +22,7 @@ import re
 import shutil
 import subprocess
 import sys
-from typing import List, Optional, Tuple
+from typing import List, Optional, Sequence, Tuple
 
 sys.dont_write_bytecode = True
 
@@ -43,6 +43,8 @@ HELGRIND = ["valgrind", "-q", "--fair-sched=try", "--tool=helgrind", "--error-ex
 TAKES_SYMBOLS = {"misuse", "wrong_thread", "panic"}
 #: Programs whose threads call the library at the same time.
 THREADED = {"threads", "wrong_thread", "poller", "loop_hazards", "work", "resolve_hazards"}
+#: Examples that need a library which is not everywhere: its header, how to link it, and what Debian calls it.
+NEEDS = {"20_http": ("http_parser.h", ["-lhttp_parser"], "libhttp-parser-dev")}
 #: A hung program is ended by its own watchdog; this is for when even that fails.
 LIMIT_SECONDS = 600
 
@@ -110,11 +112,17 @@ class Builder:
     def flags(self) -> List[str]:
         return [*SANITIZE, "-O1", "-g"] if self.options.asan else ["-O1", "-g"]
 
-    def build(self, source: pathlib.Path, library: pathlib.Path,
-              strict: List[str]) -> Tuple[Optional[pathlib.Path], str]:
+    def has(self, header: str) -> bool:
+        """Whether a header is installed."""
+        done = subprocess.run([self.options.cc, "-E", "-"], input=f"#include <{header}>\n".encode(),
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+        return done.returncode == 0
+
+    def build(self, source: pathlib.Path, library: pathlib.Path, strict: List[str],
+              more: Sequence[str] = ()) -> Tuple[Optional[pathlib.Path], str]:
         target = self.out / source.stem
         command = [self.options.cc, *strict, *self.flags(), f"-I{self.options.include}",
-                   str(source), "-o", str(target), *self.link(library)]
+                   str(source), "-o", str(target), *self.link(library), *more]
         status, output = run(command)
         return (target if status == 0 else None), output
 
@@ -191,7 +199,11 @@ def run_examples(suite: Suite, options: argparse.Namespace, builder: Builder,
     for source in sorted((ROOT / "c_examples").glob("[0-9][0-9]_*.c")):
         if options.names and source.stem not in options.names and "examples" not in options.names:
             continue
-        program, output = builder.build(source, library, ["-std=c99", *STRICT[1:]])
+        header, link, package = NEEDS.get(source.stem, ("", [], ""))
+        if header and not builder.has(header):
+            suite.skip(f"example-{source.stem}", f"{header} is missing (Debian: {package})")
+            continue
+        program, output = builder.build(source, library, ["-std=c99", *STRICT[1:]], link)
         if program is None:
             suite.add(f"{source.stem}-build", 0, 1, output)
             continue

@@ -159,7 +159,7 @@ static void h11_what_closed_work_carries_is_released_after_its_function(void)
     CHECK_EQ(at.through, 1);
 }
 
-/* Its release is a turn's, too, while the loop goes on. */
+/* mutation: next_job does not look among those that were closed. */
 static void h11_the_release_comes_in_the_turn_after_the_function(void)
 {
     piece closed, next;
@@ -213,7 +213,7 @@ static void run_inside(piece *it) { CHECK_CODE(tg_loop_run(it->loop), TG_EREENTR
 static void free_the_loop(piece *it) { CHECK(tg_loop_free(it->loop) >= 0); }
 static void cancel_itself(piece *it) { CHECK_CODE(tg_handle_cancel(it->id), 0); }
 
-/* mutation: the handle of a job is closed a second time after its callback has closed it, and that is reported. */
+/* mutation: next_job leaves the task in the slot, so that the handle waits for its end once more. */
 static void h02_h03_what_a_callback_may_do(void)
 {
     void (*const actions[])(piece *) = { close_itself, run_inside, cancel_itself };
@@ -228,6 +228,7 @@ static void h02_h03_what_a_callback_may_do(void)
     }
 }
 
+/* mutation: tg_loop_free frees a loop that is running at once. */
 static void h67_free_inside_the_callback(void)
 {
     tg_loop loop = new_loop();
@@ -240,7 +241,7 @@ static void h67_free_inside_the_callback(void)
     CHECK_CODE(tg_loop_run(loop), TG_ESTALE);
 }
 
-/* mutation: next_job delivers without looking whether the handle is open. */
+/* mutation: next_job does not look among those that were closed. */
 static void h04_h12_close_another_that_has_ended_too(void)
 {
     piece blocks, a, b;

@@ -80,11 +80,14 @@ pub struct OutQueue<F> {
     /// Bytes of files that wait.
     file_bytes: u64,
     over: VecDeque<Over>,
+    /// When some of it was last passed on, as noted by whoever times it; the end of time: not noted yet.
+    pub moved_ns: i64,
 }
 
 impl<F> Default for OutQueue<F> {
     fn default() -> Self {
-        OutQueue { items: VecDeque::new(), done: 0, bytes: 0, file_bytes: 0, over: VecDeque::new() }
+        let (items, over) = (VecDeque::new(), VecDeque::new());
+        OutQueue { items, done: 0, bytes: 0, file_bytes: 0, over, moved_ns: i64::MAX }
     }
 }
 

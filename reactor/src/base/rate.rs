@@ -15,6 +15,10 @@ pub struct Bucket {
 
 const SECOND: u128 = 1_000_000_000;
 
+/// Less than this much of a second's bytes is not worth a turn: at high rates some bytes are always there again, and a loop that
+/// took them would never sleep.
+const LEAST: u64 = 1000;
+
 /// One who waits is let on when so much of a second's bytes is there: often enough to be smooth, seldom enough to be cheap.
 const PART: u64 = 20;
 
@@ -25,7 +29,7 @@ impl Bucket {
         Bucket { rate, burst, filled: u128::from(burst) * SECOND, at_ns: now_ns }
     }
 
-    /// How many bytes may pass now; [`u64::MAX`] without a limit.
+    /// How many bytes may pass now: none, unless it is worth while; [`u64::MAX`] without a limit.
     pub fn available(&mut self, now_ns: i64) -> u64 {
         if self.rate == 0 {
             return u64::MAX;
@@ -33,7 +37,13 @@ impl Bucket {
         let elapsed = u128::from(now_ns.saturating_sub(self.at_ns).max(0).unsigned_abs());
         self.filled = (self.filled + elapsed * u128::from(self.rate)).min(u128::from(self.burst) * SECOND);
         self.at_ns = self.at_ns.max(now_ns);
-        (self.filled / SECOND) as u64
+        let bytes = (self.filled / SECOND) as u64;
+        if bytes < self.part(LEAST) { 0 } else { bytes }
+    }
+
+    /// One of so many parts of a second's bytes, as far as the store can hold it, and not nothing.
+    fn part(&self, parts: u64) -> u64 {
+        (self.rate / parts).clamp(1, self.burst.max(1))
     }
 
     /// So many have passed.
@@ -43,7 +53,7 @@ impl Bucket {
 
     /// How long until it is worth going on; 0: at once.
     pub fn wait_ns(&mut self, now_ns: i64) -> i64 {
-        let enough = (self.rate / PART).clamp(1, self.burst.max(1));
+        let enough = self.part(PART);
         if self.available(now_ns) >= enough {
             return 0;
         }
@@ -73,6 +83,21 @@ mod tests {
                 assert!(bucket.available(now) > 0, "what was waited for is there");
             }
         }
+    }
+
+    #[test]
+    fn what_trickles_in_is_not_worth_a_turn() {
+        // mutation: `available` tells of every byte.
+        let (mut bucket, mut now, mut passes, mut passed) = (Bucket::new(10_000_000, 500_000, 0), 0, 0, 0);
+        while now < 1_000_000_000 {
+            let available = bucket.available(now);
+            bucket.take(available);
+            passed += available;
+            passes += u64::from(available > 0);
+            now += 1000;
+        }
+        assert!(passes <= 1000, "{passes}");
+        assert!(passed > 10_000_000, "{passed}");
     }
 
     #[test]

@@ -68,7 +68,6 @@ impl<S: Sink> EventLoop<S> {
 
 impl<S: Sink> Core<S> {
     fn connect_begin(&mut self, id: Id, query: Query, options: ConnectOptions, shape: Rc<Shape>) -> Result<()> {
-        self.conn_reserve()?;
         let timer = self.timers.create(id.raw())?;
         let look_up = self.jobs.submit(id, JobKind::Resolve, &[], move || Outcome::Addresses(resolve::look_up(&query)));
         let look_up = match look_up {

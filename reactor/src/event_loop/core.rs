@@ -10,6 +10,7 @@ use super::limits::RESOLVE_THREADS;
 use super::listener::Listener;
 use super::process::ProcessSlot;
 use super::rate::Rate;
+use super::releases::{Release, Releases};
 use super::stats::Stats;
 use super::turn::Turn;
 use super::udp::{UdpShared, UdpSlot};
@@ -18,7 +19,6 @@ use super::{Event, LoopOptions, Sink};
 use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use crate::base::id::Id;
-use crate::base::out_queue::Buffer;
 use crate::base::table::Table;
 use crate::base::timers::{TimerKey, Timers};
 use crate::event_loop::owned::OwnedSet;
@@ -29,7 +29,6 @@ use crate::sys::clock::WallWatch;
 use crate::sys::poller::{Poller, Waker};
 use crate::sys::port::Claim;
 use crate::sys::{Fd, signal};
-use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 
 /// Where in the turn a hook is called.
@@ -49,11 +48,12 @@ const HOOK_KINDS: usize = HookKind::Check as usize + 1;
 pub(super) struct Entry<U> {
     pub(super) user: U,
     pub(super) slot: Slot,
-    /// Something can still come of it.
-    pub(super) active: bool,
-    /// It keeps the loop alive while it is active.
-    pub(super) referenced: bool,
 }
+
+/// A mark of an entry: something can still come of it.
+pub(super) const ACTIVE: u32 = 1;
+/// A mark of an entry: it keeps the loop alive while it is active.
+pub(super) const REFERENCED: u32 = 2;
 
 /// What a handle is.
 pub(super) enum Slot {
@@ -67,7 +67,7 @@ pub(super) enum Slot {
     Conn(Box<Conn>),
     Rate(Box<Rate>),
     Connecting(Box<Connecting>),
-    File(FileSlot),
+    File(Box<FileSlot>),
     Udp(Box<UdpSlot>),
     /// Reserved while its parts are being made.
     Opening,
@@ -79,7 +79,8 @@ pub(super) enum Slot {
 pub(super) struct IoSlot {
     pub(super) fd: Fd,
     pub(super) descriptor: Id,
-    pub(super) interest: u32,
+    /// Bits of [`crate::base::interest`]; there are no more than fit.
+    pub(super) interest: u8,
     pub(super) oneshot: bool,
     /// Boxed, because most watchers have none and an entry is to fit into a cache line.
     pub(super) timeout: Option<Box<IoTimeout>>,
@@ -107,9 +108,9 @@ impl IoSlot {
 pub(super) struct TimerSlot {
     pub(super) key: TimerKey,
     pub(super) wall: bool,
-    /// What a restart counts again; -1 when it was never started with one.
-    pub(super) delay_ns: i64,
-    pub(super) repeat_ns: i64,
+    pub(super) repeats: bool,
+    /// What a restart counts again, and what it repeats after if it does; -1 when it was never started with a delay.
+    pub(super) again_ns: i64,
 }
 
 pub(super) struct SignalSlot {
@@ -148,14 +149,6 @@ pub(super) enum Told {
     UdpError(Box<(i32, Option<Address>)>),
 }
 
-/// What is to be given back at the end of the turn.
-pub(super) enum Release<S: Sink> {
-    Handle(Id, S::User),
-    Post(S::Post),
-    /// A buffer of the program's, and what became of it.
-    Buffer(Box<dyn Buffer>, i32),
-}
-
 /// The slow-callback hook.
 pub(super) struct SlowHook<U> {
     pub(super) user: U,
@@ -163,7 +156,8 @@ pub(super) struct SlowHook<U> {
 
 pub(super) struct Core<S: Sink> {
     pub(super) id: Id,
-    pub(super) table: Table<Entry<S::User>>,
+    /// What is closed leaves its user there until that is released.
+    pub(super) table: Table<Entry<S::User>, S::User>,
     pub(super) timers: Timers,
     pub(super) wall_timers: Timers,
     pub(super) wall_watch: Option<WallWatch>,
@@ -181,10 +175,10 @@ pub(super) struct Core<S: Sink> {
     pub(super) conns: Conns,
     /// What connections read into.
     pub(super) read_buffer: Vec<u8>,
-    pub(super) jobs: Jobs<S::User>,
+    pub(super) jobs: Jobs,
     pub(super) udp: UdpShared,
     pub(super) deferred: Vec<S::Post>,
-    pub(super) releases: VecDeque<Release<S>>,
+    pub(super) releases: Releases<S>,
     pub(super) active: usize,
     pub(super) holds: usize,
     pub(super) clock: Clock,
@@ -221,7 +215,7 @@ impl<S: Sink> Core<S> {
             jobs: Jobs::new(claim.id(), options.work_threads as usize, RESOLVE_THREADS),
             udp: UdpShared::default(),
             deferred: Vec::new(),
-            releases: VecDeque::new(),
+            releases: Releases::default(),
             active: 0,
             holds: 0,
             clock,
@@ -240,16 +234,17 @@ impl<S: Sink> Core<S> {
 
     /// An id for a handle that is being made: its parts need the id, and it needs them.
     ///
-    /// Room for its release is taken now, so that closing can never fail.
+    /// Its release needs no room besides its slot, so that closing can never fail.
     pub(super) fn reserve(&mut self, user: S::User, referenced: bool) -> Result<Id> {
-        let room = self.room_for_releases();
-        self.releases.try_reserve(room + 1)?;
-        self.table.insert(Entry { user, slot: Slot::Opening, active: false, referenced })
+        let id = self.table.insert(Entry { user, slot: Slot::Opening })?;
+        self.table.set_marks(id, if referenced { REFERENCED } else { 0 });
+        Ok(id)
     }
 
-    /// How many releases may come of what there is.
-    pub(super) fn room_for_releases(&self) -> usize {
-        self.table.len() + self.jobs.orphans.len() + self.conns.buffers
+    /// Makes room for one more release besides those that may come of the buffers that wait.
+    pub(super) fn reserve_release(&mut self) -> Result<()> {
+        let Core { releases, conns, .. } = self;
+        releases.reserve(conns.buffers + 1)
     }
 
     /// Undoes [`Core::reserve`] when a part could not be had; the user stays with the caller.
@@ -267,26 +262,25 @@ impl<S: Sink> Core<S> {
 
     /// Whether something can still come of the handle, for the count that keeps the loop alive.
     pub(super) fn set_active(&mut self, id: Id, active: bool) {
-        let Some(entry) = self.table.get_mut(id) else { return };
-        if entry.active != active {
-            entry.active = active;
-            self.count_active(active, id);
-        }
-    }
-
-    fn count_active(&mut self, active: bool, id: Id) {
-        if self.table.get(id).is_some_and(|entry| entry.referenced) {
+        let Some(marks) = self.table.marks(id).filter(|marks| (marks & ACTIVE != 0) != active) else { return };
+        self.table.set_marks(id, marks ^ ACTIVE);
+        if marks & REFERENCED != 0 {
             self.active = if active { self.active + 1 } else { self.active - 1 };
         }
     }
 
+    /// Whether something can still come of the handle.
+    pub(super) fn is_active(&self, id: Id) -> bool {
+        self.table.marks(id).is_some_and(|marks| marks & ACTIVE != 0)
+    }
+
     pub(super) fn set_referenced(&mut self, id: Id, referenced: bool) -> Result<()> {
-        let entry = self.entry(id)?;
-        if entry.referenced == referenced {
+        self.entry(id)?;
+        let Some(marks) = self.table.marks(id).filter(|marks| (marks & REFERENCED != 0) != referenced) else {
             return Ok(());
-        }
-        entry.referenced = referenced;
-        if entry.active {
+        };
+        self.table.set_marks(id, marks ^ REFERENCED);
+        if marks & ACTIVE != 0 {
             self.active = if referenced { self.active + 1 } else { self.active - 1 };
         }
         Ok(())
@@ -296,8 +290,16 @@ impl<S: Sink> Core<S> {
     pub(super) fn close(&mut self, id: Id) -> Result<()> {
         self.entry(id)?;
         self.set_active(id, false);
-        let Some(entry) = self.table.remove(id) else { return Err(Error::STALE) };
-        match entry.slot {
+        let slot = self.table.leave_rest(id, |entry| (entry.slot, entry.user)).ok_or(Error::STALE)?;
+        if self.dispose(id, slot) {
+            self.release_handle(id);
+        }
+        Ok(())
+    }
+
+    /// Takes a closed handle apart; whether nobody uses its user any more.
+    fn dispose(&mut self, id: Id, slot: Slot) -> bool {
+        match slot {
             Slot::Io(io) => {
                 self.descriptors.close(&self.poller, io.descriptor, id);
                 if let Some(timer) = io.timer() {
@@ -311,25 +313,18 @@ impl<S: Sink> Core<S> {
                 self.asyncs_open -= 1;
             }
             Slot::Hook(kind) => self.hooks[kind as usize].retain(|other| *other != id),
-            Slot::Job(job) => {
-                self.job_close(id, job, entry.user);
-                return Ok(());
-            }
+            Slot::Job(job) => return self.job_close(id, job),
             Slot::Listener(listener) => self.listener_dispose(id, *listener),
             Slot::Conn(conn) => self.conn_dispose(id, *conn),
             Slot::Connecting(connecting) => self.connect_dispose(id, *connecting),
             Slot::Rate(rate) => self.rate_dispose(*rate),
-            Slot::File(file) => {
-                self.file_close(id, file, entry.user);
-                return Ok(());
-            }
+            Slot::File(file) => return self.file_close(id, *file),
             Slot::Udp(udp) => self.disown(id, udp.owned),
             Slot::Opening => {}
             Slot::Process(slot) => self.process_close(id, *slot),
             Slot::Watch(slot) => self.disown(id, slot.owned),
         }
-        self.releases.push_back(Release::Handle(id, entry.user));
-        Ok(())
+        true
     }
 
     fn drop_signal(&mut self, signum: i32, id: Id) {
@@ -359,13 +354,27 @@ impl<S: Sink> Core<S> {
             let _ = self.close(id);
         }
         let over = self.jobs.shut();
-        self.releases.extend(over.into_iter().map(|(id, user)| Release::Handle(id, user)));
-        let undelivered = self.turn.take_posts().into_iter().chain(self.deferred.drain(..));
-        self.releases.extend(undelivered.map(Release::Post));
+        for id in over {
+            self.release_handle(id);
+        }
+        self.release_undelivered();
         if let Some(slow) = self.slow.take() {
-            self.releases.push_back(Release::Handle(Id::NONE, slow.user));
+            self.releases.push(Release::Handle(Id::NONE, slow.user));
         }
         open
+    }
+
+    /// Posts and deferred calls that will not have their turn.
+    pub(super) fn release_undelivered(&mut self) {
+        let (posts, deferred) = (self.turn.take_posts(), std::mem::take(&mut self.deferred));
+        self.release_posts(posts);
+        self.release_posts(deferred);
+    }
+
+    pub(super) fn release_posts(&mut self, posts: Vec<S::Post>) {
+        for post in posts {
+            self.releases.push(Release::Post(post));
+        }
     }
 
     /// Puts a fresh poller object in the place of the inherited one.
@@ -373,10 +382,6 @@ impl<S: Sink> Core<S> {
         if let Ok(fresh) = Poller::new() {
             std::mem::replace(&mut self.poller, fresh).leave_to_parent();
         }
-    }
-
-    pub(super) fn next_release(&mut self) -> Option<Release<S>> {
-        self.releases.pop_front()
     }
 
     /// Whether a run has anything to wait for or to do.
@@ -387,7 +392,7 @@ impl<S: Sink> Core<S> {
     /// Whether there is something to do without any event from outside.
     pub(super) fn has_work(&self) -> bool {
         !self.deferred.is_empty()
-            || !self.releases.is_empty()
+            || self.has_releases()
             || self.turn.has_posts()
             || self.descriptors.has_casualties()
             || self.jobs.has_ended()
@@ -404,5 +409,19 @@ impl<S: Sink> Core<S> {
         let user = self.user(id)?;
         self.stats.events += 1;
         Some((id, user, Told::Event(event)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Entry, Slot, Table};
+
+    /// As large as what the C library's loops carry.
+    type User = [usize; 4];
+
+    #[test]
+    fn a_slot_of_the_table_is_a_cache_line() {
+        // mutation: the interest of an I/O watcher has 32 bits.
+        assert_eq!([size_of::<Slot>(), Table::<Entry<User>, User>::SLOT_SIZE], [24, 64]);
     }
 }

@@ -1,6 +1,7 @@
 //! The only place where user code is called. No borrow of the loop's state is held meanwhile.
 
-use super::core::{Release, Told};
+use super::core::Told;
+use super::releases::Release;
 use super::{Event, EventLoop, Outcome, Sink};
 use crate::base::id::Id;
 use crate::sys::{Fd, clock};
@@ -59,10 +60,8 @@ impl<S: Sink> EventLoop<S> {
     pub(super) fn dispatch_post(&self, mut post: S::Post) {
         self.watched(Id::NONE, || self.sink.post(self, &mut post));
         let mut core = self.core.borrow_mut();
-        // Besides what every open handle may need.
-        let room = core.room_for_releases();
-        if core.releases.try_reserve(room + 1).is_ok() {
-            core.releases.push_back(Release::Post(post));
+        if core.reserve_release().is_ok() {
+            core.releases.push(Release::Post(post));
             return;
         }
         drop(core);

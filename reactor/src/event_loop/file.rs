@@ -104,7 +104,7 @@ impl<S: Sink> EventLoop<S> {
         let mut core = self.core()?;
         let shared = SharedFile::opening();
         let opener = Opener { shared: shared.clone(), pool: core.jobs.entrance(JobKind::File) };
-        let slot = |job| Slot::File(FileSlot { job, shared });
+        let slot = |job| Slot::File(Box::new(FileSlot { job, shared }));
         core.job_start(JobKind::File, user, referenced, &[], slot, move || opener.open(&path, flags, mode))
     }
 
@@ -123,7 +123,7 @@ impl<S: Sink> EventLoop<S> {
         }
         let id = core.reserve(user, referenced)?;
         let shared = SharedFile::settled(Ok(Arc::new(take())));
-        core.entry(id)?.slot = Slot::File(FileSlot { job: JobSlot::over(JobKind::File), shared });
+        core.entry(id)?.slot = Slot::File(Box::new(FileSlot { job: JobSlot::over(JobKind::File), shared }));
         Ok(id)
     }
 
@@ -258,14 +258,14 @@ impl<S: Sink> Core<S> {
     }
 
     /// A file's handle is closed. The operations on it go on; closing a descriptor can wait for a disk, so that a thread
-    /// of the pool does it, unless none can be had.
-    pub(super) fn file_close(&mut self, id: Id, file: FileSlot, user: S::User) {
+    /// of the pool does it, unless none can be had. The answer is that of [`Core::job_close`].
+    pub(super) fn file_close(&mut self, id: Id, file: FileSlot) -> bool {
         let FileSlot { job, shared } = file;
         if self.jobs.is_inherited() {
             drop(shared.after_fork());
         } else if shared.get().is_ok() {
             self.jobs.aside(JobKind::File, Box::new(move || drop(shared)));
         }
-        self.job_close(id, job, user);
+        self.job_close(id, job)
     }
 }

@@ -1,6 +1,6 @@
 //! The loop in a forked child.
 
-use super::core::{Core, Release, Slot};
+use super::core::{Core, Slot};
 use super::timer::wall_registration;
 use super::{EventLoop, Sink};
 use crate::base::error::{Error, Result};
@@ -37,9 +37,8 @@ impl<S: Sink> EventLoop<S> {
         }
         core.turn.forget_events();
         core.restore_after_fork();
-        let inherited = self.inbox.take_back_after_fork().into_iter();
-        let on_their_way = inherited.chain(core.turn.take_posts()).chain(core.deferred.drain(..));
-        core.releases.extend(on_their_way.map(Release::Post));
+        core.release_posts(self.inbox.take_back_after_fork());
+        core.release_undelivered();
         self.inbox.open(self.claim.floor(), self.max_posts);
         self.claim.reopen(core.waker.write_fd(), self.is_running());
         core.descriptors.move_to(&core.poller);
@@ -82,7 +81,9 @@ impl<S: Sink> Core<S> {
         self.udp.forget_received();
         self.conns.begin_anew();
         let over = self.jobs.begin_anew();
-        self.releases.extend(over.into_iter().map(|(id, user)| Release::Handle(id, user)));
+        for id in over {
+            self.release_handle(id);
+        }
         let all: Vec<Id> = self.table.iter().map(|(id, _)| id).collect();
         for id in all {
             match self.table.get_mut(id).map(|entry| &mut entry.slot) {
@@ -99,7 +100,7 @@ impl<S: Sink> Core<S> {
                 }
                 Some(Slot::Udp(_)) => self.udp_begin_anew(id),
                 Some(Slot::Io(io)) => {
-                    let (descriptor, interest) = (io.descriptor, io.interest);
+                    let (descriptor, interest) = (io.descriptor, io.interest.into());
                     // Fails for a descriptor that is known to be lost, whose watcher was or will be told.
                     let _ = self.descriptors.set_interest(descriptor, id, interest);
                 }

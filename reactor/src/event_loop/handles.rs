@@ -1,7 +1,8 @@
 //! The verbs that every handle has.
 
-use super::core::{Entry, HookKind, Release, Slot};
+use super::core::{Entry, HookKind, REFERENCED, Slot};
 use super::jobs::JobKind;
+use super::releases::Release;
 use super::{EventLoop, Sink};
 use crate::base::error::{Error, Result};
 use crate::base::id::Id;
@@ -92,12 +93,11 @@ impl<S: Sink> EventLoop<S> {
         if matches!(&core.entry(id)?.slot, Slot::Job(job) if job.uses_user()) {
             return Err(Error::BUSY.because("a thread may be using what is to be released"));
         }
-        let room = core.room_for_releases();
-        core.releases.try_reserve(room + 1)?;
+        core.reserve_release()?;
         let entry = core.entry(id)?;
         let fresh = change(&entry.user);
         let before = std::mem::replace(&mut entry.user, fresh);
-        core.releases.push_back(Release::Handle(Id::NONE, before));
+        core.releases.push(Release::Handle(Id::NONE, before));
         Ok(())
     }
 
@@ -116,6 +116,8 @@ impl<S: Sink> EventLoop<S> {
     pub fn info(&self, id: Id) -> Result<HandleInfo> {
         let mut core = self.core()?;
         let mut info = describe(core.entry(id)?);
+        info.active = core.is_active(id);
+        info.referenced = core.table.marks(id).is_some_and(|marks| marks & REFERENCED != 0);
         if info.kind == Kind::Timer {
             info.value = core.timer_deadline(id)?.0.unwrap_or(-1);
         }
@@ -181,7 +183,7 @@ impl<S: Sink> EventLoop<S> {
 
 fn describe<U>(entry: &Entry<U>) -> HandleInfo {
     let (kind, value, interest) = match &entry.slot {
-        Slot::Io(io) => (Kind::Io, i64::from(io.fd), io.interest),
+        Slot::Io(io) => (Kind::Io, i64::from(io.fd), io.interest.into()),
         Slot::Timer(_) => (Kind::Timer, -1, 0),
         Slot::Signal(watched) => (Kind::Signal, i64::from(watched.signum), 0),
         Slot::Async | Slot::Opening => (Kind::Async, 0, 0),
@@ -196,5 +198,5 @@ fn describe<U>(entry: &Entry<U>) -> HandleInfo {
         Slot::Watch(slot) => (Kind::Watch, slot.changes.directories() as i64, 0),
         Slot::Udp(udp) => (Kind::Udp, i64::from(udp.owned.fd()), udp.owned.interest()),
     };
-    HandleInfo { kind, active: entry.active, referenced: entry.referenced, value, interest }
+    HandleInfo { kind, active: false, referenced: false, value, interest }
 }

@@ -40,7 +40,7 @@ impl<S: Sink> EventLoop<S> {
         let descriptor = core.io(id)?.descriptor;
         core.descriptors.set_interest(descriptor, id, interest)?;
         let io = core.io(id)?;
-        io.interest = interest;
+        io.interest = interest as u8;
         let timeout = io.running_timeout();
         core.set_active(id, interest != 0);
         match timeout {
@@ -56,7 +56,7 @@ impl<S: Sink> EventLoop<S> {
     /// # Errors
     /// [`Error::KIND`], [`Error::STALE`], [`Error::FORKED`], [`Error::PANIC`].
     pub fn io_interest(&self, id: Id) -> Result<u32> {
-        self.core()?.io(id).map(|io| io.interest)
+        self.core()?.io(id).map(|io| io.interest.into())
     }
 
     /// Which descriptor it watches.
@@ -125,6 +125,7 @@ impl<S: Sink> Core<S> {
             self.timers.push_back(timer, timeout_ns);
         }
         let oneshot = mode == Mode::Oneshot;
+        let interest = interest as u8;
         let timeout = timer.map(|timer| Box::new(IoTimeout { timer, after_ns: timeout_ns }));
         self.entry(id)?.slot = Slot::Io(IoSlot { fd, descriptor, interest, oneshot, timeout });
         self.set_active(id, interest != 0);

@@ -4,7 +4,7 @@
 //! delivers it in its next turn and closes the handle. A job that was closed before runs to its end unseen; what its handle
 //! carried is released only then if the function may be using it.
 
-use super::core::{Core, Release, Slot};
+use super::core::{Core, Slot};
 use super::limits::MIN_WORK_THREADS;
 use super::{EventLoop, Sink};
 use crate::base::address::Address;
@@ -123,23 +123,23 @@ struct Ended {
 }
 
 /// The jobs of one loop.
-pub(super) struct Jobs<U> {
+pub(super) struct Jobs {
     pools: [Option<Pool>; LANES],
     most: [usize; LANES],
     ended: Arc<Ended>,
     /// Taken from `ended` and not delivered yet.
     taken: Vec<Arc<Task>>,
     next: usize,
-    /// What closed jobs carried that are not over.
-    pub(super) orphans: Vec<(Id, U)>,
+    /// Closed jobs that are not over: what they carry is not released yet.
+    orphans: Vec<Id>,
     /// Submitted and not yet taken from `ended`.
     outstanding: usize,
     /// The threads are the parent's, who may have held any lock at the fork.
     inherited: bool,
 }
 
-impl<U> Jobs<U> {
-    pub(super) fn new(owner: Id, work_threads: usize, resolve_threads: usize) -> Jobs<U> {
+impl Jobs {
+    pub(super) fn new(owner: Id, work_threads: usize, resolve_threads: usize) -> Jobs {
         Jobs {
             pools: [const { None }; LANES],
             most: [work_threads, resolve_threads],
@@ -216,7 +216,7 @@ impl<U> Jobs<U> {
 
     /// What has ended by now is for this turn.
     pub(super) fn settle(&mut self) {
-        if self.next == self.taken.len() {
+        if self.next > 0 && self.next == self.taken.len() {
             self.taken.clear();
             self.next = 0;
         }
@@ -238,14 +238,14 @@ impl<U> Jobs<U> {
         self.next < self.taken.len()
     }
 
-    fn take_orphan(&mut self, id: Id) -> Option<U> {
-        let at = self.orphans.iter().position(|orphan| orphan.0 == id)?;
-        Some(self.orphans.swap_remove(at).1)
+    fn take_orphan(&mut self, id: Id) -> bool {
+        let at = self.orphans.iter().position(|orphan| *orphan == id);
+        at.map(|at| self.orphans.swap_remove(at)).is_some()
     }
 
-    /// Waits for what is running, and gives back what closed jobs carried. A look-up that is going on is left alone: it
+    /// Waits for what is running; which closed jobs are over now. A look-up that is going on is left alone: it
     /// may take as long as the name servers let it, uses nothing of the program's, and nobody hears of its end.
-    pub(super) fn shut(&mut self) -> Vec<(Id, U)> {
+    pub(super) fn shut(&mut self) -> Vec<Id> {
         self.pools[Lane::Resolve as usize] = None;
         for pool in self.pools.iter_mut().filter_map(Option::take) {
             pool.finish();
@@ -259,12 +259,17 @@ impl<U> Jobs<U> {
         self.inherited = true;
     }
 
-    /// In a forked child that goes on: new threads from now on.
-    pub(super) fn begin_anew(&mut self) -> Vec<(Id, U)> {
+    /// In a forked child that goes on: new threads from now on. Which closed jobs are over now.
+    pub(super) fn begin_anew(&mut self) -> Vec<Id> {
+        let had_threads = self.pools.iter().any(Option::is_some);
         self.leave_threads_to_parent();
-        let fresh =
-            Arc::new(Ended { tasks: Lock::new(Vec::new()), pending: AtomicBool::new(false), owner: self.ended.owner });
-        std::mem::forget(std::mem::replace(&mut self.ended, fresh));
+        let owner = self.ended.owner;
+        let fresh = Arc::new(Ended { tasks: Lock::new(Vec::new()), pending: AtomicBool::new(false), owner });
+        let old = std::mem::replace(&mut self.ended, fresh);
+        if had_threads {
+            // One of them may have been changing it.
+            std::mem::forget(old);
+        }
         (self.inherited, self.outstanding) = (false, 0);
         std::mem::take(&mut self.orphans)
     }
@@ -363,8 +368,9 @@ impl<S: Sink> Core<S> {
         }
     }
 
-    /// A job's handle is closed: what it carries waits for the job's end if its thread may be using it.
-    pub(super) fn job_close(&mut self, id: Id, job: JobSlot, user: S::User) {
+    /// A job's handle is closed; whether what it carries can be released. It waits for the job's end if its thread may be
+    /// using it.
+    pub(super) fn job_close(&mut self, id: Id, job: JobSlot) -> bool {
         let over = match job.task {
             Some(task) if self.jobs.inherited => {
                 std::mem::forget(task);
@@ -377,19 +383,18 @@ impl<S: Sink> Core<S> {
             Some(_) => !job.kind.uses_user(),
             None => true,
         };
-        if over {
-            self.releases.push_back(Release::Handle(id, user));
-        } else {
-            self.jobs.orphans.push((id, user));
+        if !over {
+            self.jobs.orphans.push(id);
         }
+        over
     }
 
     /// The next job that has ended; the users of those that were closed meanwhile are released.
     pub(super) fn next_job(&mut self) -> Option<(Id, S::User, Outcome)> {
         while let Some(task) = self.jobs.next_ended() {
             let Some(outcome) = task.outcome.lock().take() else { continue };
-            if let Some(user) = self.jobs.take_orphan(task.id) {
-                self.releases.push_back(Release::Handle(task.id, user));
+            if self.jobs.take_orphan(task.id) {
+                self.release_handle(task.id);
                 continue;
             }
             if matches!(self.table.get(task.id).map(|entry| &entry.slot), Some(Slot::Connecting(_))) {

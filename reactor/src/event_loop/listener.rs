@@ -26,6 +26,8 @@ pub struct ListenerConfig {
     pub shape: Shape,
     /// At so many open connections accepting rests until one is closed.
     pub max_conns: u32,
+    /// How many connections may be accepted a turn; 0: [`ACCEPTS_PER_TURN`].
+    pub accepts_per_turn: u32,
     /// Connections for which there is no descriptor are taken and closed, instead of waiting.
     pub shed: bool,
     /// Its connections keep the loop alive.
@@ -100,9 +102,7 @@ impl<S: Sink> EventLoop<S> {
         let mut core = self.core()?;
         let listener = core.listener(id)?;
         (listener.finishing, listener.paused, listener.starving) = (true, false, false);
-        // Its turn comes even if nobody waits.
-        let retry = listener.retry;
-        core.timers.push_back(retry, 0);
+        core.listener_look_again(id);
         core.listener_rewait(id);
         Ok(())
     }
@@ -179,7 +179,11 @@ impl<S: Sink> Core<S> {
 
     /// Connections wait.
     pub(super) fn listener_ready(&mut self, id: Id) -> Option<(Id, S::User, Told)> {
-        self.turn.accepting = Some((id, ACCEPTS_PER_TURN));
+        let most = match self.listener_mut(id)?.config.accepts_per_turn {
+            0 => ACCEPTS_PER_TURN,
+            some => some,
+        };
+        self.turn.accepting = Some((id, most));
         self.next_accepted()
     }
 
@@ -199,6 +203,7 @@ impl<S: Sink> Core<S> {
         while let Some((id, left)) = self.turn.accepting {
             let accepts = left > 0 && self.listener_mut(id).is_some_and(|listener| listener.accepts());
             if !accepts {
+                self.listener_look_again(id);
                 break;
             }
             self.turn.accepting = Some((id, left - 1));
@@ -222,6 +227,14 @@ impl<S: Sink> Core<S> {
         }
         self.turn.accepting = None;
         None
+    }
+
+    /// The turn of one that is finishing comes even if nobody waits: only then is it known that nobody does.
+    fn listener_look_again(&mut self, id: Id) {
+        if let Some(listener) = self.listener_mut(id).filter(|listener| listener.finishing && listener.accepts()) {
+            let retry = listener.retry;
+            self.timers.push_back(retry, 0);
+        }
     }
 
     /// Nobody waits any more: one that is finishing closes.
@@ -315,6 +328,7 @@ impl<S: Sink> Core<S> {
             self.timers.cancel(retry);
             self.listener_retry(id);
         } else {
+            self.listener_look_again(id);
             self.listener_rewait(id);
         }
     }

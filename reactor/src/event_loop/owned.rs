@@ -5,6 +5,7 @@
 //! tells the kernel before the wait.
 
 use super::core::{Core, Slot, Told};
+use super::noted::Noted;
 use super::{EventLoop, Sink};
 use crate::base::error::{Error, Result};
 use crate::base::id::Id;
@@ -45,7 +46,7 @@ impl Owned {
 /// What a loop knows of all of them.
 #[derive(Default)]
 pub(super) struct OwnedSet {
-    dirty: Vec<Id>,
+    dirty: Noted,
     always: Vec<Id>,
     next_always: usize,
     count: usize,
@@ -63,8 +64,6 @@ impl OwnedSet {
         let words = fd as usize / 64 + 1;
         self.numbers.try_reserve(words.saturating_sub(self.numbers.len()))?;
         self.numbers.resize(words.max(self.numbers.len()), 0);
-        let all = self.count + 1;
-        self.dirty.try_reserve(all.saturating_sub(self.dirty.len()))?;
         Ok(self.always.try_reserve(1)?)
     }
 
@@ -129,7 +128,7 @@ impl<S: Sink> Core<S> {
 
     /// Takes it out of the poller and closes it.
     pub(super) fn disown(&mut self, id: Id, owned: Owned) {
-        drop(self.release_owned(id, owned));
+        crate::sys::socket::close(self.release_owned(id, owned));
     }
 
     /// Takes it out of the poller and gives it away.
@@ -139,7 +138,7 @@ impl<S: Sink> Core<S> {
             let _ = self.poller.delete(owned.fd());
         }
         if owned.dirty {
-            self.owned.dirty.retain(|other| *other != id);
+            self.owned.dirty.ids.retain(|other| *other != id);
         }
         if owned.always {
             self.owned.always.retain(|other| *other != id);
@@ -160,15 +159,30 @@ impl<S: Sink> Core<S> {
     }
 
     /// Tells the kernel what has changed.
+    #[inline(always)]
     pub(super) fn flush_owned(&mut self) {
-        while let Some(id) = self.owned.dirty.pop() {
-            let Some(owned) = self.table.get_mut(id).and_then(|entry| entry.slot.owned_mut()) else { continue };
-            owned.dirty = false;
-            if !owned.always && owned.tell(&self.poller, id).is_err() {
-                // The program has closed the descriptor: reading or writing it will say so.
-                owned.told = 0;
-                self.owned_lost(id);
-            }
+        if !self.owned.dirty.is_empty() {
+            self.flush_dirty();
+        }
+    }
+
+    fn flush_dirty(&mut self) {
+        while let Some(id) = self.owned.dirty.ids.pop() {
+            self.flush_one_owned(id);
+        }
+        if self.owned.dirty.take_missed() {
+            self.visit_all(Self::flush_one_owned);
+        }
+    }
+
+    fn flush_one_owned(&mut self, id: Id) {
+        let owned = self.table.get_mut(id).and_then(|entry| entry.slot.owned_mut());
+        let Some(owned) = owned.filter(|owned| owned.dirty) else { return };
+        owned.dirty = false;
+        if !owned.always && owned.tell(&self.poller, id).is_err() {
+            // The program has closed the descriptor: reading or writing it will say so.
+            owned.told = 0;
+            self.owned_lost(id);
         }
     }
 

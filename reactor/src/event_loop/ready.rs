@@ -150,7 +150,7 @@ impl<S: Sink> Core<S> {
             self.connect_ready(id);
             return None;
         };
-        let ready = bits & (io.interest | ERROR | HANGUP);
+        let ready = bits & (u32::from(io.interest) | ERROR | HANGUP);
         if io.interest == 0 || ready == 0 {
             return None;
         }

@@ -1,6 +1,7 @@
 //! What a loop tells about itself.
 
-use super::core::{Release, SlowHook};
+use super::core::SlowHook;
+use super::releases::Release;
 use super::{EventLoop, Sink};
 use crate::base::error::{Error, Result};
 use crate::base::id::Id;
@@ -66,12 +67,11 @@ impl<S: Sink> EventLoop<S> {
             return Err(Error::invalid("the threshold must be at least 1 ns"));
         }
         let mut core = self.core()?;
-        let room = core.room_for_releases();
-        core.releases.try_reserve(room + 1)?;
+        core.reserve_release()?;
         self.slow_after_ns.set(hook.as_ref().map_or(0, |hook| hook.0));
         let fresh = hook.map(|(_, user)| SlowHook { user });
         if let Some(before) = std::mem::replace(&mut core.slow, fresh) {
-            core.releases.push_back(Release::Handle(Id::NONE, before.user));
+            core.releases.push(Release::Handle(Id::NONE, before.user));
         }
         Ok(())
     }

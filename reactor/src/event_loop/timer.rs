@@ -19,7 +19,7 @@ impl<S: Sink> EventLoop<S> {
         let id = core.reserve(user, referenced)?;
         match core.timers.create(id.raw()) {
             Ok(key) => {
-                core.entry(id)?.slot = Slot::Timer(TimerSlot { key, wall: false, delay_ns: -1, repeat_ns: 0 });
+                core.entry(id)?.slot = Slot::Timer(TimerSlot { key, wall: false, repeats: false, again_ns: -1 });
                 Ok(id)
             }
             Err(error) => {
@@ -86,15 +86,13 @@ impl<S: Sink> EventLoop<S> {
         if timer.wall {
             return Err(Error::NOT_SUPPORTED.because("a timer of the wall clock has no delay to count anew"));
         }
-        let delay_ns = if timer.repeat_ns > 0 { timer.repeat_ns } else { timer.delay_ns };
+        let delay_ns = timer.again_ns;
         if delay_ns < 0 {
             return Err(Error::invalid("the timer was never started with a delay"));
         }
-        let (key, active) = (timer.key, entry.active);
+        let key = timer.key;
         core.timers.push_back(key, delay_ns);
-        if !active {
-            core.set_active(id, true);
-        }
+        core.set_active(id, true);
         Ok(())
     }
 
@@ -127,7 +125,8 @@ impl<S: Sink> Core<S> {
 
     fn timer_arm(&mut self, id: Id, deadline: i64, delay_ns: i64, repeat_ns: i64) -> Result<()> {
         let timer = self.timer(id)?;
-        (timer.delay_ns, timer.repeat_ns) = (delay_ns, repeat_ns);
+        timer.repeats = repeat_ns > 0;
+        timer.again_ns = if timer.repeats { repeat_ns } else { delay_ns };
         let (key, wall) = (timer.key, timer.wall);
         self.timers_of(wall).arm(key, deadline);
         self.set_active(id, true);

@@ -2,9 +2,11 @@
 //! A sink without room pauses it; the next call goes on where it stopped.
 
 use super::conn::Current;
-use super::core::{Core, HookKind, Release, Slot, Told};
+use super::core::{Core, HookKind, Slot, Told};
 use super::inbox::Inbox;
 use super::limits::{EVENTS_PER_TURN, LONGEST_WAIT_NS};
+use super::noted::Noted;
+use super::releases::Release;
 use super::{Event, Sink};
 use crate::base::error::{Error, Result};
 use crate::base::id::Id;
@@ -51,7 +53,7 @@ pub(super) struct Turn<S: Sink> {
     pub(super) more: Option<Id>,
     pub(super) zombie: bool,
     /// Connections to come by, and how far we are.
-    pub(super) conns: Vec<Id>,
+    pub(super) conns: Noted,
     pub(super) next_conn: usize,
     /// The connection whose events are being delivered.
     pub(super) current: Option<Current>,
@@ -98,7 +100,7 @@ impl<S: Sink> Turn<S> {
             signals: VecDeque::new(),
             more: None,
             zombie: false,
-            conns: Vec::new(),
+            conns: Noted::default(),
             next_conn: 0,
             current: None,
             accepting: None,
@@ -282,7 +284,7 @@ impl<S: Sink> Core<S> {
 
     fn next_hook(&mut self, kind: HookKind) -> Option<(Id, S::User, Told)> {
         while let Some(id) = self.turn.hooks.pop_front() {
-            if self.table.get(id).is_some_and(|entry| entry.active) {
+            if self.is_active(id) {
                 return self.delivery(id, Event::Hook(kind));
             }
         }
@@ -415,12 +417,12 @@ impl<S: Sink> Core<S> {
             self.stats.max_lag_ns = self.stats.max_lag_ns.max(lag);
         }
         match &self.table.get(id)?.slot {
-            Slot::Timer(timer) if timer.repeat_ns == 0 => {
+            Slot::Timer(timer) if !timer.repeats => {
                 self.set_active(id, false);
                 Some(Event::Timer { missed: 0 })
             }
             Slot::Timer(timer) => {
-                let repeat = timer.repeat_ns;
+                let repeat = timer.again_ns;
                 let missed = now.saturating_sub(due.deadline) / repeat;
                 let next = due.deadline.saturating_add(repeat.saturating_mul(missed.saturating_add(1)));
                 self.timers_of(wall).arm(due.key, next);

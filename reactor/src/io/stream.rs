@@ -57,6 +57,19 @@ impl Outgoing {
         self.0.as_ref().map_or(0, |queue| queue.pending())
     }
 
+    /// Notes when some of it has moved, or begun to wait.
+    #[inline]
+    pub fn note_moved(&mut self, now_ns: i64) {
+        if let Some(queue) = &mut self.0 {
+            queue.moved_ns = now_ns;
+        }
+    }
+
+    /// When that was; the end of time when nothing waits or none was noted.
+    pub fn moved_ns(&self) -> i64 {
+        self.0.as_ref().filter(|queue| !queue.is_empty()).map_or(i64::MAX, |queue| queue.moved_ns)
+    }
+
     fn queue(&mut self) -> &mut OutQueue<SharedFile> {
         self.0.get_or_insert_default()
     }

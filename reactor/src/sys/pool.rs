@@ -4,6 +4,7 @@ use super::lock::{Bell, Lock, Locked};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// What a thread of the pool runs.
@@ -31,12 +32,14 @@ struct State {
     /// Those of them that wait for a job.
     idle: usize,
     ended: bool,
+    /// Those that may have to be waited for; one that retires takes its own out.
+    handles: Vec<JoinHandle<()>>,
 }
 
 impl Pool {
     /// No thread yet; at most `most`, at least one.
     pub fn new(name: &'static str, most: usize) -> Pool {
-        let state = State { queue: VecDeque::new(), threads: 0, idle: 0, ended: false };
+        let state = State { queue: VecDeque::new(), threads: 0, idle: 0, ended: false, handles: Vec::new() };
         let (work, quiet) = (Bell::default(), Bell::default());
         Pool(Arc::new(Shared { state: Lock::new(state), work, quiet, most: most.max(1), name }))
     }
@@ -70,6 +73,12 @@ impl Pool {
         self.0.work.ring();
         while state.threads > 0 {
             self.0.quiet.wait(&mut state);
+        }
+        let handles = std::mem::take(&mut state.handles);
+        drop(state);
+        // They have nothing to do any more, and are gone when this returns.
+        for handle in handles {
+            let _ = handle.join();
         }
     }
 
@@ -142,14 +151,16 @@ impl Shared {
     /// Room for one more job, and a thread for it if all are busy and there may be more.
     fn make_room(self: &Arc<Shared>, state: &mut State) -> crate::Result<()> {
         state.queue.try_reserve(1)?;
+        state.handles.try_reserve(1)?;
         if state.idle <= state.queue.len() && state.threads < self.most {
-            let started = self.clone().start();
-            // With a thread there the job only has to wait.
-            if state.threads == 0 {
-                started?;
-                state.threads = 1;
-            } else if started.is_ok() {
-                state.threads += 1;
+            match self.clone().start() {
+                Ok(handle) => {
+                    state.handles.push(handle);
+                    state.threads += 1;
+                }
+                // With a thread there the job only has to wait.
+                Err(error) if state.threads == 0 => return Err(error),
+                Err(_) => {}
             }
         }
         Ok(())
@@ -162,10 +173,9 @@ impl Shared {
     }
 
     /// A thread that blocks every signal: handlers are for the program's own threads.
-    fn start(self: Arc<Shared>) -> crate::Result<()> {
-        let name = self.name.to_owned();
-        super::signal::with_all_blocked(|| std::thread::Builder::new().name(name).spawn(move || self.serve()))?;
-        Ok(())
+    fn start(self: Arc<Shared>) -> crate::Result<JoinHandle<()>> {
+        let thread = std::thread::Builder::new().name(self.name.to_owned());
+        Ok(super::signal::with_all_blocked(|| thread.spawn(move || self.serve()))?)
     }
 
     fn serve(&self) {
@@ -188,6 +198,10 @@ impl Shared {
             }
         }
         state.threads -= 1;
+        if !state.ended {
+            let me = std::thread::current().id();
+            state.handles.retain(|handle| handle.thread().id() != me);
+        }
         self.quiet.ring();
     }
 }

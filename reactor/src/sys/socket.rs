@@ -6,7 +6,7 @@ use crate::base::error::{Error, Result};
 use libc::{c_int, c_void, sockaddr_in, sockaddr_in6, sockaddr_storage, sockaddr_un, socklen_t};
 use std::mem::{offset_of, zeroed};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 
 /// An address in the system's form.
 #[derive(Clone, Copy)]
@@ -189,6 +189,13 @@ pub(crate) fn own(fd: c_int) -> Result<OwnedFd> {
 /// The system's, for -1.
 pub(crate) fn check(result: c_int) -> Result<c_int> {
     if result < 0 { Err(Error::os(errno())) } else { Ok(result) }
+}
+
+/// Closes a descriptor that the program may have closed behind our back: then nothing happens. (Dropping it would end the
+/// process in builds with debug assertions.)
+pub fn close(fd: OwnedFd) {
+    // SAFETY: ours, and nobody uses it any more.
+    unsafe { libc::close(fd.into_raw_fd()) };
 }
 
 /// Another number for what a descriptor means.

@@ -277,3 +277,59 @@ fn change_source(fd: Fd, group: IpAddr, source: IpAddr, interface: u32, join: bo
 fn change_source(_fd: Fd, _group: IpAddr, _source: IpAddr, _interface: u32, _join: bool) -> Result<()> {
     Err(Error::NOT_SUPPORTED.because("sources are chosen by the interface's IPv4 address here"))
 }
+
+/// Options of streams, by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamOption {
+    /// Small writes are sent at once (TCP): 0 or 1.
+    NoDelay,
+    /// The peer of a silent connection is probed: 0 or 1.
+    KeepAlive,
+    /// Bytes that the system keeps for sending.
+    SendBuffer,
+    /// Bytes that the system keeps of what has arrived.
+    ReceiveBuffer,
+    /// How many routers a packet may pass: 1 to 255.
+    TimeToLive,
+}
+
+impl StreamOption {
+    fn place(self, fd: Fd) -> Result<(c_int, c_int)> {
+        Ok(match self {
+            StreamOption::NoDelay => (libc::IPPROTO_TCP, libc::TCP_NODELAY),
+            StreamOption::KeepAlive => (libc::SOL_SOCKET, libc::SO_KEEPALIVE),
+            StreamOption::SendBuffer => (libc::SOL_SOCKET, libc::SO_SNDBUF),
+            StreamOption::ReceiveBuffer => (libc::SOL_SOCKET, libc::SO_RCVBUF),
+            StreamOption::TimeToLive => match Family::of(&super::socket::local_address(fd)?) {
+                Family::V6 => (libc::IPPROTO_IPV6, libc::IPV6_UNICAST_HOPS),
+                _ => (libc::IPPROTO_IP, libc::IP_TTL),
+            },
+        })
+    }
+
+    /// Sets it.
+    ///
+    /// # Errors
+    /// [`Error::INVALID`] for a value that is out of range; the system's: EOPNOTSUPP, ENOPROTOOPT, ENOTSOCK.
+    pub fn set(self, fd: Fd, value: c_int) -> Result<()> {
+        let fits = match self {
+            StreamOption::NoDelay | StreamOption::KeepAlive => value <= 1,
+            StreamOption::TimeToLive => (1..=255).contains(&value),
+            StreamOption::SendBuffer | StreamOption::ReceiveBuffer => value > 0,
+        };
+        if value < 0 || !fits {
+            return Err(Error::invalid("the value is out of the option's range"));
+        }
+        let (level, name) = self.place(fd)?;
+        set_option(&fd, level, name, value)
+    }
+
+    /// What it is. (Linux answers twice what a buffer was set to.)
+    ///
+    /// # Errors
+    /// The system's: EOPNOTSUPP, ENOPROTOOPT, ENOTSOCK.
+    pub fn get(self, fd: Fd) -> Result<c_int> {
+        let (level, name) = self.place(fd)?;
+        get_option(&fd, level, name)
+    }
+}

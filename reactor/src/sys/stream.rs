@@ -194,9 +194,10 @@ pub fn send_with_descriptors(fd: Fd, bytes: &[u8], descriptors: &[impl AsRawFd])
 /// Reads what is there, and takes the descriptors that come with it: none is lost or left open unseen.
 ///
 /// # Errors
-/// As [`read`]; [`Error::NO_MEMORY`].
+/// As [`read`]; [`Error::NO_MEMORY`]; EMFILE when the system could not give all of them: then bytes are lost as well.
 pub fn read_with_descriptors(fd: Fd, buffer: &mut [u8], descriptors: &mut Vec<OwnedFd>) -> Result<usize> {
     descriptors.try_reserve(MOST_DESCRIPTORS)?;
+    let before = descriptors.len();
     let mut control = Control([0; 1080]);
     let mut piece = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
     // SAFETY: all zero is a valid msghdr.
@@ -225,6 +226,11 @@ pub fn read_with_descriptors(fd: Fd, buffer: &mut [u8], descriptors: &mut Vec<Ow
             }
             header = libc::CMSG_NXTHDR(&message, header);
         }
+    }
+    if message.msg_flags & libc::MSG_CTRUNC != 0 {
+        // The rest is lost already. The program must not take the third for the second.
+        descriptors.truncate(before);
+        return Err(Error::os(libc::EMFILE));
     }
     Ok(count)
 }

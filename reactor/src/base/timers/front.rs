@@ -36,7 +36,7 @@ impl Front {
 
     /// Makes room for `timers` entries, so that `push` never allocates.
     pub(super) fn reserve(&mut self, timers: usize) -> Result<(), NoMemory> {
-        super::reserve_total(&mut self.heap, timers)
+        super::room::reserve_seldom_used(&mut self.heap, timers)
     }
 
     #[inline]

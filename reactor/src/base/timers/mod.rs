@@ -11,17 +11,32 @@
 
 mod front;
 mod node;
+mod room;
 mod wheel;
 
 use front::Front;
 use node::{At, Node, Place, State};
+use room::{reserve_seldom_used, reserve_total};
+use std::num::NonZeroU32;
 use wheel::{CHUNK, Chunk, Detached, Earliest, Scan, Wheel, granule};
 
 /// Index of a timer; owned by whoever created it, until it is destroyed.
 ///
 /// It carries no generation: a key kept beyond [`Timers::destroy`] may name a later timer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct TimerKey(u32);
+pub struct TimerKey(NonZeroU32);
+
+impl TimerKey {
+    /// One more than the index, so that an optional key takes no more room than a key.
+    fn of(index: u32) -> TimerKey {
+        TimerKey(NonZeroU32::MIN.saturating_add(index))
+    }
+
+    #[inline]
+    fn index(self) -> u32 {
+        self.0.get() - 1
+    }
+}
 
 /// Memory for one more timer could not be had. Nothing was changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,7 +61,7 @@ const SCAN_LIMIT: u32 = 64;
 /// A key has 32 bits, a place 30 bits of position, some of which chunk headers use up.
 const MAX_TIMERS: usize = 1 << 28;
 
-const NO_FREE: i64 = -1;
+const NO_FREE: u64 = u64::MAX;
 
 /// Everything armed with an earlier order and due at `now` belongs to the pass.
 #[derive(Clone, Copy)]
@@ -59,12 +74,10 @@ struct Pass {
 /// caller's, over the whole range of `i64`.
 pub struct Timers {
     nodes: Vec<Node>,
-    /// By index: of a marked timer, what to add to the next reading; of a free one, the next free one. Apart from the
-    /// nodes, so that pushing back a million timers touches little memory.
-    delays: Vec<i64>,
     /// By index, as `nodes`.
     states: Vec<State>,
-    first_free: i64,
+    /// Unused nodes, linked by their owners.
+    first_free: u64,
     front: Front,
     wheel: Wheel,
     /// The wheel's earliest deadline and its timer, as last found. No entry of the wheel is earlier;
@@ -72,6 +85,9 @@ pub struct Timers {
     wheel_first: Option<(i64, u32)>,
     /// Timers marked since the last reading, and some that no longer are.
     listed: Vec<u32>,
+    /// By place in that list: what to add to the next reading. Apart from the nodes, so that pushing back a million timers
+    /// touches little memory.
+    delays: Vec<i64>,
     marked: usize,
     armed: usize,
     next_order: u64,
@@ -86,26 +102,18 @@ impl Default for Timers {
     }
 }
 
-/// Raises a vector's capacity to at least `total`, growing geometrically.
-fn reserve_total<T>(vec: &mut Vec<T>, total: usize) -> Result<(), NoMemory> {
-    if vec.capacity() >= total {
-        return Ok(());
-    }
-    vec.try_reserve(total - vec.len()).map_err(|_| NoMemory)
-}
-
 impl Timers {
     /// An empty set of timers. Allocates nothing.
     pub const fn new() -> Timers {
         Timers {
             nodes: Vec::new(),
-            delays: Vec::new(),
             states: Vec::new(),
             first_free: NO_FREE,
             front: Front::new(),
             wheel: Wheel::new(),
             wheel_first: None,
             listed: Vec::new(),
+            delays: Vec::new(),
             marked: 0,
             armed: 0,
             next_order: 0,
@@ -125,10 +133,9 @@ impl Timers {
             return self.extend(owner);
         }
         let index = self.first_free as u32;
-        self.first_free = self.delays[index as usize];
+        self.first_free = std::mem::replace(&mut self.nodes[index as usize].owner, owner);
         self.states[index as usize].set_live(true);
-        self.nodes[index as usize].owner = owner;
-        Ok(TimerKey(index))
+        Ok(TimerKey::of(index))
     }
 
     fn extend(&mut self, owner: u64) -> Result<TimerKey, NoMemory> {
@@ -138,28 +145,27 @@ impl Timers {
         }
         let timers = index + 1;
         reserve_total(&mut self.nodes, timers)?;
-        reserve_total(&mut self.delays, timers)?;
         reserve_total(&mut self.states, timers)?;
-        reserve_total(&mut self.listed, timers)?;
-        reserve_total(&mut self.aside, timers)?;
+        reserve_seldom_used(&mut self.listed, timers)?;
+        reserve_seldom_used(&mut self.delays, timers)?;
+        reserve_seldom_used(&mut self.aside, timers)?;
         self.front.reserve(timers)?;
         self.wheel.reserve(timers)?;
         let mut state = State::FREE;
         state.set_live(true);
         self.nodes.push(Node { owner, ..Node::default() });
-        self.delays.push(0);
         self.states.push(state);
-        Ok(TimerKey(index as u32))
+        Ok(TimerKey::of(index as u32))
     }
 
     /// Cancels a timer and gives its key back. Harmless when repeated before the next `create`.
     pub fn destroy(&mut self, key: TimerKey) {
         self.cancel(key);
-        let state = &mut self.states[key.0 as usize];
+        let state = &mut self.states[key.index() as usize];
         if state.is_live() {
             state.set_live(false);
-            self.delays[key.0 as usize] = self.first_free;
-            self.first_free = i64::from(key.0);
+            self.nodes[key.index() as usize].owner = self.first_free;
+            self.first_free = u64::from(key.index());
         }
     }
 
@@ -168,7 +174,7 @@ impl Timers {
     #[inline]
     pub fn arm(&mut self, key: TimerKey, deadline: i64) {
         let order = self.take_order();
-        let state = &mut self.states[key.0 as usize];
+        let state = &mut self.states[key.index() as usize];
         if !state.is_live() {
             return;
         }
@@ -179,31 +185,33 @@ impl Timers {
             state.set_marked(false);
             self.marked -= 1;
         }
-        self.nodes[key.0 as usize].order = order;
-        self.set_deadline(key.0, deadline);
+        self.nodes[key.index() as usize].order = order;
+        self.set_deadline(key.index(), deadline);
     }
 
     /// Pushes a timer back: at the next [`resolve`](Timers::resolve) its deadline becomes that
     /// reading plus `delay`, clamped to the range of `i64`. It takes its place in the arming order at
     /// that reading, among others in the order in which they were first marked for it. A stopped
-    /// timer is armed by it. O(1), touches its delay and its state only.
+    /// timer is armed by it. O(1), touches its state only, and the list of those that wait for a reading.
     #[inline]
     pub fn push_back(&mut self, key: TimerKey, delay: i64) {
-        let state = &mut self.states[key.0 as usize];
+        let state = &mut self.states[key.index() as usize];
         if !state.is_live() {
             return;
         }
-        self.delays[key.0 as usize] = delay;
-        if state.is_marked() {
-            return;
+        match state.listed_at() {
+            Some(at) => self.delays[at] = delay,
+            None => {
+                debug_assert!(self.listed.len() < self.nodes.len(), "a timer is listed once");
+                state.set_listed_at(self.listed.len());
+                self.listed.push(key.index());
+                self.delays.push(delay);
+            }
         }
-        self.armed += usize::from(!state.is_armed());
-        self.marked += 1;
-        state.set_marked(true);
-        if !state.is_listed() {
-            state.set_listed(true);
-            debug_assert!(self.listed.len() < self.nodes.len(), "a timer is listed once");
-            self.listed.push(key.0);
+        if !state.is_marked() {
+            self.armed += usize::from(!state.is_armed());
+            self.marked += 1;
+            state.set_marked(true);
         }
     }
 
@@ -215,10 +223,10 @@ impl Timers {
         for at in 0..self.listed.len() {
             let index = self.listed[at];
             let state = &mut self.states[index as usize];
-            state.set_listed(false);
+            state.set_unlisted();
             if state.is_marked() {
                 state.set_marked(false);
-                let deadline = now.saturating_add(self.delays[index as usize]);
+                let deadline = now.saturating_add(self.delays[at]);
                 // It counts from this reading, and so does its place in the arming order.
                 let order = self.take_order();
                 self.nodes[index as usize].order = order;
@@ -226,6 +234,7 @@ impl Timers {
             }
         }
         self.listed.clear();
+        self.delays.clear();
         self.marked = 0;
     }
 
@@ -238,7 +247,7 @@ impl Timers {
     /// Stops a timer; harmless when it is stopped.
     #[inline]
     pub fn cancel(&mut self, key: TimerKey) {
-        let state = &mut self.states[key.0 as usize];
+        let state = &mut self.states[key.index() as usize];
         if !state.is_armed() {
             return;
         }
@@ -247,22 +256,22 @@ impl Timers {
             state.set_marked(false);
             self.marked -= 1;
         }
-        self.unlink(key.0);
+        self.unlink(key.index());
     }
 
     /// Whether a timer is armed; a marked one is.
     #[inline]
     pub fn is_armed(&self, key: TimerKey) -> bool {
-        self.states[key.0 as usize].is_armed()
+        self.states[key.index() as usize].is_armed()
     }
 
     /// The deadline of a timer, `None` when it is stopped. For a marked one it is what a
     /// [`resolve`](Timers::resolve) at `now` would give it.
     pub fn deadline_at(&self, key: TimerKey, now: i64) -> Option<i64> {
-        let node = &self.nodes[key.0 as usize];
-        let state = &self.states[key.0 as usize];
-        if state.is_marked() {
-            return Some(now.saturating_add(self.delays[key.0 as usize]));
+        let node = &self.nodes[key.index() as usize];
+        let state = &self.states[key.index() as usize];
+        if let Some(at) = state.listed_at().filter(|_| state.is_marked()) {
+            return Some(now.saturating_add(self.delays[at]));
         }
         state.is_armed().then_some(node.deadline)
     }
@@ -347,7 +356,7 @@ impl Timers {
         self.states[index as usize].place = Place::NOWHERE;
         self.armed -= 1;
         let node = &self.nodes[index as usize];
-        Due { key: TimerKey(index), owner: node.owner, deadline: node.deadline }
+        Due { key: TimerKey::of(index), owner: node.owner, deadline: node.deadline }
     }
 
     /// Keeps the horizon at the clock, so that new timers are filed as near to their bucket of

@@ -62,6 +62,9 @@ const MARKED: u32 = 2;
 /// Its index is in the list of marked timers. Outlives MARKED (a cancel does not search the list) and
 /// even the node, so that an index is never listed twice and the list never outgrows the nodes.
 const LISTED: u32 = 4;
+/// Where in that list is above these.
+const FLAG_BITS: u32 = 3;
+const FLAGS: u32 = (1 << FLAG_BITS) - 1;
 
 /// What all operations look at, and moving an entry writes: 8 bytes, apart from the rest of the timer, so
 /// that cancelling one of a million touches little memory.
@@ -116,13 +119,19 @@ impl State {
     }
 
     #[inline]
-    pub(super) fn is_listed(&self) -> bool {
-        self.has(LISTED)
+    pub(super) fn listed_at(&self) -> Option<usize> {
+        self.has(LISTED).then_some((self.flags >> FLAG_BITS) as usize)
     }
 
     #[inline]
-    pub(super) fn set_listed(&mut self, on: bool) {
-        self.put(LISTED, on);
+    pub(super) fn set_listed_at(&mut self, at: usize) {
+        debug_assert!(at <= (u32::MAX >> FLAG_BITS) as usize);
+        self.flags = self.flags & FLAGS | LISTED | (at as u32) << FLAG_BITS;
+    }
+
+    #[inline]
+    pub(super) fn set_unlisted(&mut self) {
+        self.put(LISTED, false);
     }
 
     #[inline]

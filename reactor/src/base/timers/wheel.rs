@@ -126,11 +126,11 @@ impl Wheel {
     /// the top chunk of a bucket is ever partly filled.
     pub(super) fn reserve(&mut self, timers: usize) -> Result<(), NoMemory> {
         let buckets = LEVELS * SLOTS;
-        super::reserve_total(&mut self.buckets, buckets)?;
+        super::room::reserve_total(&mut self.buckets, buckets)?;
         self.buckets.resize(buckets, Bucket::EMPTY);
         let chunks = timers / CHUNK + timers.min(buckets) + 1;
-        super::reserve_total(&mut self.links, chunks)?;
-        super::reserve_total(&mut self.chunks, chunks)
+        super::room::reserve_seldom_used(&mut self.links, chunks)?;
+        super::room::reserve_seldom_used(&mut self.chunks, chunks)
     }
 
     #[inline]

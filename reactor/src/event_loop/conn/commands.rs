@@ -7,6 +7,7 @@ use crate::base::id::Id;
 use crate::base::interest::{READ, WRITE};
 use crate::base::out_queue::Buffer;
 use crate::event_loop::core::{Core, Slot};
+use crate::event_loop::rate::Way;
 use crate::event_loop::{EventLoop, Sink};
 use crate::io::stream::SharedFile;
 use crate::sys::stream::{self, StreamKind};
@@ -92,7 +93,7 @@ impl<S: Sink> EventLoop<S> {
     /// Reads into the program's own memory, where `pull` was asked for (or reading is paused): how many bytes, 0 at the end.
     ///
     /// # Errors
-    /// EAGAIN when nothing is there; [`Error::BUSY`] on a connection whose data comes as events; the system's, and the
+    /// EAGAIN when nothing is there or its rate limit is used up; [`Error::BUSY`] on a connection whose data comes as events; the system's, and the
     /// connection is over; [`Error::KIND`], [`Error::STALE`], [`Error::FORKED`], [`Error::PANIC`].
     pub fn conn_read(&self, id: Id, buffer: &mut [u8]) -> Result<usize> {
         let mut core = self.core()?;
@@ -106,10 +107,16 @@ impl<S: Sink> EventLoop<S> {
         if conn.has(flag::OVER | flag::CONNECTING | flag::FINISHING) {
             return Err(Error::os(libc::ENOTCONN));
         }
-        let read = stream::read(conn.owned.fd(), buffer);
+        let (fd, limited) = (conn.owned.fd(), conn.is_limited());
+        let most = if limited { core.conn_allowance(id, Way::Read).min(buffer.len()) } else { buffer.len() };
+        if most == 0 && !buffer.is_empty() {
+            return Err(Error::os(libc::EAGAIN).because("the rate limit is used up"));
+        }
+        let read = stream::read(fd, &mut buffer[..most]);
         match read {
             Ok(count) if count > 0 => {
-                conn.bytes_in += count as u64;
+                core.conn(id)?.bytes_in += count as u64;
+                core.conn_spend(id, Way::Read, count);
                 core.conn_touch(id, flag::HAS_READ);
             }
             // No room was given: not the end.
@@ -229,24 +236,17 @@ impl Conn {
         if self.has(flag::SHUT_WANTED | flag::SHUT | flag::OVER) { Err(Error::os(libc::EPIPE)) } else { Ok(()) }
     }
 
-    /// Whether more than the high mark waits.
+    /// Whether more than the high mark waits. One that is relayed does not rest for it, since what it receives goes
+    /// elsewhere: two peers that both send before they read would wait for each other.
     pub(super) fn see_high_mark(&mut self) -> bool {
         if self.out.bytes() > self.shape.high_mark {
-            self.flags |= flag::HIGH | if self.shape.hold { flag::HELD } else { 0 };
+            self.flags |= flag::HIGH | if self.shape.hold && self.relay_to().is_none() { flag::HELD } else { 0 };
         }
         self.has(flag::HIGH)
     }
 }
 
 impl<S: Sink> Core<S> {
-    /// Room for what a connection may put on lists.
-    pub(in crate::event_loop) fn conn_reserve(&mut self) -> Result<()> {
-        let all = self.conns.count + 1;
-        let lists = &mut self.conns;
-        lists.listed.try_reserve(all.saturating_sub(lists.listed.len()))?;
-        Ok(lists.touched.try_reserve(all.saturating_sub(lists.touched.len()))?)
-    }
-
     /// Makes a connection of a descriptor that does not block.
     ///
     /// # Errors
@@ -255,7 +255,6 @@ impl<S: Sink> Core<S> {
         &mut self, fd: &mut Option<OwnedFd>, kind: StreamKind, shape: Rc<Shape>, flags: u32, user: S::User,
         referenced: bool,
     ) -> Result<Id> {
-        self.conn_reserve()?;
         let id = self.reserve(user, referenced)?;
         let interest = if flags & flag::CONNECTING != 0 { WRITE } else { READ };
         let interest = if flags & flag::EOF != 0 { 0 } else { interest };
@@ -417,7 +416,7 @@ impl<S: Sink> Core<S> {
         }
         let conn = self.conn(id)?;
         if conn.has(flag::OVER) {
-            return Err(Error::os(-conn.reason));
+            return Err(Error::os(-conn.reason()));
         }
         if conn.out.is_empty() { Ok(false) } else { self.conn_queued(id, was_empty) }
     }
@@ -437,9 +436,8 @@ impl<S: Sink> Core<S> {
     fn conn_write_owned(
         &mut self, id: Id, buffer: Box<dyn Buffer>,
     ) -> std::result::Result<bool, (Error, Box<dyn Buffer>)> {
-        let room = self.room_for_releases();
-        if let Err(error) = self.releases.try_reserve(room + 1) {
-            return Err((error.into(), buffer));
+        if let Err(error) = self.reserve_release() {
+            return Err((error, buffer));
         }
         let conn = match self.conn(id).and_then(|conn| conn.check_writable().map(|()| conn)) {
             Ok(conn) => conn,

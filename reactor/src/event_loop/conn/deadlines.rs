@@ -8,6 +8,7 @@ use super::state::{Conn, flag};
 use crate::base::error::{Error, Result};
 use crate::base::id::Id;
 use crate::event_loop::core::{Core, Slot};
+use crate::event_loop::noted::Noted;
 use crate::event_loop::{EventLoop, Sink};
 use std::rc::Rc;
 
@@ -30,6 +31,7 @@ impl<S: Sink> EventLoop<S> {
         core.conn_make_timer(id, timeouts.is_any())?;
         let conn = core.conn(id)?;
         Rc::make_mut(&mut conn.shape).timeouts = timeouts;
+        conn.make_room_for_times();
         core.conn_touch(id, flag::HAS_READ | flag::HAS_WRITTEN | flag::REARM);
         Ok(())
     }
@@ -46,7 +48,8 @@ impl<S: Sink> Core<S> {
 
     /// Prepares a new connection for its timeouts.
     pub(in crate::event_loop) fn conn_begin_deadlines(&mut self, id: Id) {
-        if self.conn_mut(id).is_some_and(|conn| conn.timer.is_some()) {
+        if let Some(conn) = self.conn_mut(id).filter(|conn| conn.timer.is_some()) {
+            conn.make_room_for_times();
             self.conn_touch(id, flag::HAS_READ | flag::HAS_WRITTEN | flag::REARM);
         }
     }
@@ -62,24 +65,31 @@ impl<S: Sink> Core<S> {
 
     /// A reading of the clock: what was noted has happened by now.
     pub(in crate::event_loop) fn conn_stamp(&mut self, now_ns: i64) {
-        while let Some(id) = self.conns.touched.pop() {
-            let Some(conn) = self.conn_mut(id) else { continue };
-            if conn.has(flag::HAS_READ) {
-                conn.last_read_ns = now_ns;
-            }
-            if conn.has(flag::HAS_WRITTEN) {
-                conn.last_write_ns = now_ns;
-            }
-            let rearm = conn.has(flag::REARM);
-            conn.flags &= !(flag::TOUCHED | flag::HAS_READ | flag::HAS_WRITTEN | flag::REARM);
-            if rearm {
-                self.conn_arm(id);
-            }
+        while let Some(id) = self.conns.touched.ids.pop() {
+            self.conn_stamp_one(id, now_ns);
+        }
+        if self.conns.touched.take_missed() {
+            self.visit_all(|core, id| core.conn_stamp_one(id, now_ns));
         }
     }
 
-    fn conn_arm(&mut self, id: Id) {
+    #[inline(always)]
+    fn conn_stamp_one(&mut self, id: Id, now_ns: i64) {
         let Some(conn) = self.conn_mut(id) else { return };
+        let what = conn.flags;
+        conn.flags &= !(flag::TOUCHED | flag::HAS_READ | flag::HAS_WRITTEN | flag::REARM);
+        if what & (flag::HAS_READ | flag::HAS_WRITTEN) != 0 && what & flag::OVER == 0 {
+            conn.last = now_ns;
+            conn.count_anew(what & flag::HAS_READ != 0, what & flag::HAS_WRITTEN != 0, now_ns);
+        }
+        if what & flag::REARM != 0 {
+            self.conn_arm(id);
+        }
+    }
+
+    #[inline(never)]
+    fn conn_arm(&mut self, id: Id) {
+        let Some(conn) = self.conn_mut(id).filter(|conn| !conn.has(flag::OVER)) else { return };
         let next = conn.next_deadline();
         let lingers = conn.has(flag::FINISHING) && conn.timer.is_none() && next.is_some();
         if lingers && self.conn_make_timer(id, true).is_err() {
@@ -103,6 +113,11 @@ impl<S: Sink> Core<S> {
     pub(in crate::event_loop) fn conn_timer(&mut self, id: Id) {
         let now_ns = self.now_ns;
         let Some(conn) = self.conn_mut(id).filter(|conn| !conn.has(flag::OVER)) else { return };
+        if conn.has(flag::TOUCHED) {
+            // What has happened in this turn has no time yet: the next reading of the clock gives it, and goes on from there.
+            conn.flags |= flag::REARM;
+            return;
+        }
         let expired = conn.expired(now_ns);
         let fatal = expired & (flag::CONNECTING | flag::FINISHING) != 0 || expired != 0 && !conn.shape.tells_timeout;
         if fatal {
@@ -110,14 +125,9 @@ impl<S: Sink> Core<S> {
         }
         conn.flags |= expired;
         // What was reported counts anew.
-        if expired & flag::TELL_READ != 0 {
-            conn.last_read_ns = now_ns;
-        }
-        if expired & flag::TELL_WRITE != 0 {
-            conn.last_write_ns = now_ns;
-        }
+        conn.count_anew(expired & flag::TELL_READ != 0, expired & flag::TELL_WRITE != 0, now_ns);
         if expired & flag::TELL_IDLE != 0 {
-            (conn.last_read_ns, conn.last_write_ns) = (now_ns, now_ns);
+            conn.last = now_ns;
         }
         self.conn_arm(id);
         self.conn_list_if_pending(id);
@@ -127,15 +137,32 @@ impl<S: Sink> Core<S> {
 impl Conn {
     /// See [`Core::conn_touch`].
     #[inline(always)]
-    pub(super) fn touch(&mut self, id: Id, what: u32, touched: &mut Vec<Id>) {
+    pub(super) fn touch(&mut self, id: Id, what: u32, touched: &mut Noted) {
         if self.timer.is_none() && what & flag::REARM == 0 {
             return;
         }
         self.flags |= what;
         if !self.has(flag::TOUCHED) {
             self.flags |= flag::TOUCHED;
-            // Room was made when it was opened.
             touched.push(id);
+        }
+    }
+
+    /// The timeouts of reading, of writing or of both count from now.
+    #[inline(always)]
+    fn count_anew(&mut self, read: bool, written: bool, now_ns: i64) {
+        if let Some(extra) = self.extra.as_mut().filter(|_| read) {
+            extra.last_read_ns = now_ns;
+        }
+        if written {
+            self.out.note_moved(now_ns);
+        }
+    }
+
+    /// Room for the time of the last reading, which few need apart. It counts from the touch that follows.
+    fn make_room_for_times(&mut self) {
+        if self.shape.timeouts.read_ns > 0 {
+            self.extra();
         }
     }
 
@@ -148,13 +175,13 @@ impl Conn {
         let finishing = self.has(flag::FINISHING);
         let connecting = self.has(flag::CONNECTING);
         let linger = self.extra.as_ref().map_or(0, |extra| extra.linger_deadline_ns);
-        let last = self.last_read_ns.max(self.last_write_ns);
+        let read = self.extra.as_ref().map_or(i64::MAX, |extra| extra.last_read_ns);
         [
             (after(self.opened_ns, timeouts.connect_ns, connecting), flag::CONNECTING),
             (if finishing && linger > 0 { linger } else { i64::MAX }, flag::FINISHING),
-            (after(self.last_read_ns, timeouts.read_ns, !finishing && self.reads()), flag::TELL_READ),
-            (after(self.last_write_ns, timeouts.write_ns, !connecting && !self.out.is_empty()), flag::TELL_WRITE),
-            (after(last, timeouts.idle_ns, !finishing && !connecting), flag::TELL_IDLE),
+            (after(read, timeouts.read_ns, !finishing && self.reads()), flag::TELL_READ),
+            (after(self.out.moved_ns(), timeouts.write_ns, !connecting), flag::TELL_WRITE),
+            (after(self.last, timeouts.idle_ns, !finishing && !connecting), flag::TELL_IDLE),
         ]
     }
 

@@ -4,7 +4,8 @@ use super::state::{Conn, flag};
 use crate::base::error::{Error, Result};
 use crate::base::id::Id;
 use crate::base::out_queue::Over;
-use crate::event_loop::core::{Core, Release, Slot};
+use crate::event_loop::core::{Core, Slot};
+use crate::event_loop::releases::Release;
 use crate::event_loop::{EventLoop, Sink};
 use crate::sys::stream::{self, StreamKind};
 use crate::sys::tty;
@@ -115,6 +116,8 @@ impl<S: Sink> Core<S> {
             conn.flags |= flag::EOF;
         }
         if let Some(extra) = &mut conn.extra {
+            // Neither these nor those that come from now on: what is received is dropped.
+            extra.passed = Vec::new();
             extra.held = Vec::new();
         }
         if conn.has(flag::SHUT) {
@@ -155,20 +158,23 @@ impl<S: Sink> Core<S> {
         let Some(conn) = self.conn_mut(id).filter(|conn| !conn.has(flag::OVER)) else { return };
         conn.flags |= flag::OVER | flag::TELL_OVER;
         conn.flags &= !(flag::TELL_EOF | flag::TELL_DRAIN | flag::LEFTOVER | flag::BLOCKED | flag::CONNECTING);
-        conn.reason = reason;
+        conn.last = reason.into();
         let relays = conn.extra.as_ref().map(|extra| (extra.relay_to, extra.relay_from));
         let Core { releases, conns, table, .. } = self;
         if let Some(Slot::Conn(conn)) = table.get_mut(id).map(|entry| &mut entry.slot) {
             conn.out.abandon(|buffer| {
                 conns.buffers -= 1;
-                releases.push_back(Release::Buffer(buffer, reason));
+                releases.push(Release::Buffer(buffer, reason));
             });
         }
         self.conn_cancel_timer(id);
         self.conn_rewait(id);
         self.conn_list(id);
         if let Some((to, from)) = relays.filter(|_| reason != 0) {
-            // Cut off in the middle, its partners must not look as if they had ended well.
+            // Cut off in the middle, neither it nor its partners may look as if they had ended well.
+            if from.is_some() {
+                self.conn_reset_on_close(id);
+            }
             for partner in [to, from].into_iter().flatten() {
                 self.conn_reset_partner(partner, reason);
             }
@@ -176,11 +182,16 @@ impl<S: Sink> Core<S> {
     }
 
     pub(super) fn conn_reset_partner(&mut self, id: Id, reason: i32) {
-        let Some(conn) = self.conn_mut(id).filter(|conn| !conn.has(flag::OVER)) else { return };
-        if conn.kind() == StreamKind::Socket {
+        if self.conn_mut(id).is_some_and(|conn| !conn.has(flag::OVER)) {
+            self.conn_reset_on_close(id);
+            self.conn_over(id, reason);
+        }
+    }
+
+    fn conn_reset_on_close(&mut self, id: Id) {
+        if let Some(conn) = self.conn_mut(id).filter(|conn| conn.kind() == StreamKind::Socket) {
             stream::reset_on_close(conn.owned.fd());
         }
-        self.conn_over(id, reason);
     }
 
     /// Takes a closed connection apart.
@@ -188,13 +199,13 @@ impl<S: Sink> Core<S> {
         while let Some(over) = conn.out.take_over() {
             if let Over::Owned(buffer) = over {
                 self.conns.buffers -= 1;
-                self.releases.push_back(Release::Buffer(buffer, 0));
+                self.releases.push(Release::Buffer(buffer, 0));
             }
         }
         let Core { releases, conns, .. } = self;
         conn.out.abandon(|buffer| {
             conns.buffers -= 1;
-            releases.push_back(Release::Buffer(buffer, Error::CANCELED.code()));
+            releases.push(Release::Buffer(buffer, Error::CANCELED.code()));
         });
         if let Some(timer) = conn.timer {
             self.timers.destroy(timer);

@@ -3,9 +3,9 @@
 use super::state::flag;
 use crate::base::error::{Error, Result};
 use crate::base::id::Id;
-use crate::event_loop::core::Core;
+use crate::event_loop::core::{Core, Told};
 use crate::event_loop::rate::Way;
-use crate::event_loop::{EventLoop, Sink};
+use crate::event_loop::{Event, EventLoop, Sink};
 
 /// Limits that one connection can obey: its own, and that of a group.
 pub(super) const MOST_RATES: usize = 2;
@@ -83,6 +83,14 @@ impl<S: Sink> Core<S> {
         for rate in rates.into_iter().filter(|rate| *rate != Id::NONE) {
             self.rate_take(rate, way, bytes as u64);
         }
+    }
+
+    /// A program that reads by itself is told that it can when it may.
+    pub(super) fn conn_tell_readable(&mut self, id: Id) -> Option<(Id, S::User, Told)> {
+        if self.conn_mut(id)?.is_limited() && self.conn_allowance(id, Way::Read) == 0 {
+            return None;
+        }
+        self.delivery(id, Event::Readable)
     }
 
     /// A limit that it waited for lets something pass.

@@ -21,16 +21,16 @@ mod step;
 
 pub use state::{ConnStats, Shape, Timeout, Timeouts};
 
-use crate::base::id::Id;
+use super::noted::Noted;
 use crate::sys::splice::SplicePipe;
 
 /// What a loop knows of all connections.
 #[derive(Default)]
 pub(super) struct Conns {
-    /// To be looked at in the next turn. Ids of closed ones may be among them.
-    pub(super) listed: Vec<Id>,
+    /// To be looked at in the next turn.
+    pub(super) listed: Noted,
     /// Have read or written since the last reading of the clock.
-    touched: Vec<Id>,
+    touched: Noted,
     pub(super) count: usize,
     /// What relays move bytes through, once one has much to move.
     pipe: Option<SplicePipe>,

@@ -148,7 +148,7 @@ impl<S: Sink> Core<S> {
             target.extra().relay_from = Some(from);
         }
         let Some(source) = self.conn_mut(from) else { return };
-        source.flags &= !flag::LEFTOVER;
+        source.flags &= !(flag::LEFTOVER | flag::HELD);
         let extra = source.extra();
         extra.relay_to = Some(to);
         // Called while one of its frames is delivered, it gets the rest back afterwards, and passes that on then.

@@ -6,9 +6,10 @@ use crate::base::framing::Framing;
 use crate::base::id::Id;
 use crate::base::interest::{READ, WRITE};
 use crate::base::out_queue::Over;
-use crate::event_loop::core::{Core, Release, Slot, Told};
+use crate::event_loop::core::{Core, Slot, Told};
 use crate::event_loop::limits::{FRAMES_PER_TURN, READ_SIZE};
 use crate::event_loop::rate::Way;
+use crate::event_loop::releases::Release;
 use crate::event_loop::{Event, Sink};
 use crate::io::stream::Flushed;
 use crate::sys::stream;
@@ -61,7 +62,6 @@ impl<S: Sink> Core<S> {
     pub(super) fn conn_list(&mut self, id: Id) {
         let Some(conn) = self.conn_mut(id).filter(|conn| !conn.has(flag::LISTED)) else { return };
         conn.flags |= flag::LISTED;
-        // Room was made when it was opened.
         self.conns.listed.push(id);
     }
 
@@ -95,8 +95,8 @@ impl<S: Sink> Core<S> {
             if let told @ Some(_) = self.next_of_current() {
                 return told;
             }
-            let id = self.turn.conns.get(self.turn.next_conn).copied()?;
-            self.turn.next_conn += 1;
+            let Core { turn, table, .. } = self;
+            let id = turn.conns.next(&mut turn.next_conn, |index| table.first_from(index))?;
             if let Some(conn) = self.conn_mut(id) {
                 conn.flags &= !flag::LISTED;
                 self.turn.current = Some(Current::of(id));
@@ -189,7 +189,7 @@ impl<S: Sink> Core<S> {
         }
         // The end comes behind all completions.
         if !conn.out.has_over() && take(conn, flag::TELL_OVER) {
-            let reason = conn.reason;
+            let reason = conn.reason();
             self.set_active(id, false);
             self.stats.events += 1;
             return Some((id, self.user(id)?, Told::Over(reason)));
@@ -219,7 +219,7 @@ impl<S: Sink> Core<S> {
             let may = *left > 0;
             *left = left.saturating_sub(1);
             let conn = self.conn_mut(id)?;
-            let reason = conn.reason;
+            let reason = conn.reason();
             if !may {
                 conn.out.shrink();
                 return None;
@@ -229,7 +229,7 @@ impl<S: Sink> Core<S> {
                 Some(Over::Lost(token)) => return Some((token, reason)),
                 Some(Over::Owned(buffer)) => {
                     self.conns.buffers -= 1;
-                    self.releases.push_back(Release::Buffer(buffer, 0));
+                    self.releases.push(Release::Buffer(buffer, 0));
                 }
                 None => {
                     conn.out.shrink();
@@ -327,7 +327,7 @@ impl<S: Sink> Core<S> {
         }
         if conn.shape.pull && !conn.has(flag::FINISHING) && conn.relay_to().is_none() {
             self.read_buffer = buffer;
-            return self.delivery(id, Event::Readable);
+            return self.conn_tell_readable(id);
         }
         if let Some(to) = conn.bulk_to() {
             self.read_buffer = buffer;
@@ -340,7 +340,7 @@ impl<S: Sink> Core<S> {
             self.read_buffer = buffer;
             return None;
         }
-        let read = if self.conn_mut(id)?.shape.takes_descriptors {
+        let read = if self.conn_mut(id).is_some_and(|conn| conn.shape.takes_descriptors && !conn.has(flag::FINISHING)) {
             self.conn_read_passed(id, fd, &mut buffer[..most])
         } else {
             stream::read(fd, &mut buffer[..most])

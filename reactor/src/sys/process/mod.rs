@@ -151,6 +151,10 @@ fn reap(which: Which) -> Option<Exit> {
 /// [`Error::NOT_FOUND`] when there is none of that number; [`Error::NOT_SUPPORTED`] without pidfds; the system's (EINVAL
 /// for the number of a thread, EMFILE).
 pub fn watch(pid: i32) -> Result<(Process, OwnedFd)> {
+    // SAFETY: two numbers; signal 0 only looks. (A process of somebody else exists as well: EPERM.)
+    if unsafe { libc::kill(pid, 0) } != 0 && errno() == libc::ESRCH {
+        return Err(Error::NOT_FOUND.because("there is no such process"));
+    }
     let fd = pidfd_open(pid)?;
     Ok((Process { pid, epoch: fork::epoch(), how: How::Stranger }, fd))
 }
