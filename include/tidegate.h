@@ -1608,8 +1608,8 @@ TG_API int tg_conn_shutdown(tg_handle conn);
 
 /**
  * Ends a connection in good order and loses nothing: writes what was accepted, ends our direction, and reads and discards
- * until the peer ends its own or the linger time, which begins then, is over. Then on_close comes. (Closing at once, while the peer is still
- * sending, would reset the connection, and the peer might never see the last of what was written.)
+ * until the peer ends its own or the linger time, which begins then, is over. Then on_close comes. (Closing at once, while
+ * the peer is still sending, would reset the connection, and the peer might never see the last of what was written.)
  *
  * Thread: the loop's.
  * Callable from callbacks: yes.
