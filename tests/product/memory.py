@@ -39,7 +39,9 @@ def run(suite):
             ("framed", FRAMED, FRAMED_HEAP),
         ):
             got = measure(program, scenario, suite)
-            suite.note(f"8,000 connections, {scenario}: {got.get('rss')} bytes resident, {got.get('heap')} of the heap each")
+            suite.note(
+                f"8,000 connections, {scenario}: {got.get('rss')} bytes resident, {got.get('heap')} of the heap each"
+            )
             within(suite, f"{scenario}-resident", got, "rss", rss)
             within(suite, f"{scenario}-heap", got, "heap", heap)
         got = measure(program, "slow", suite)
