@@ -24,7 +24,7 @@ def configuration(language, port, backends):
     for number, backend in enumerate(backends, 1):
         assert f"10.0.0.{number}:8080" in text
         text = text.replace(f"10.0.0.{number}:8080", f"127.0.0.1:{backend.port}")
-    return re.sub(r"(listen |bind :)80\b", lambda found: found[1].replace("bind :", "bind ") + f"127.0.0.1:{port}", text)
+    return re.sub(r"(listen|bind) :?80\b", rf"\1 127.0.0.1:{port}", text)
 
 
 class Http:

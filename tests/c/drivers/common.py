@@ -127,6 +127,11 @@ def have(tool: str) -> bool:
 
 
 def descriptors_settle(server: Server, before: int) -> None:
-    until(lambda: server.descriptors() <= before,
-          lambda: f"{server.descriptors()} descriptors, {before} before: "
-                  f"{[os.readlink(entry) for entry in pathlib.Path(f'/proc/{server.process.pid}/fd').iterdir()]}")
+    def what_there_is() -> str:
+        names = []
+        for entry in pathlib.Path(f"/proc/{server.process.pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # closed in this moment
+                names.append(os.readlink(entry))
+        return f"{len(names)} descriptors, {before} before: {names}"
+
+    until(lambda: server.descriptors() <= before, what_there_is)

@@ -20,7 +20,8 @@ PAGE = b"<!doctype html><title>hello</title>\n" * 20
 
 
 @contextlib.contextmanager
-def site(program: pathlib.Path, wrapper: List[str], env: dict, *arguments: str) -> Iterator[Tuple[Server, pathlib.Path]]:
+def site(program: pathlib.Path, wrapper: List[str], env: dict,
+         *arguments: str) -> Iterator[Tuple[Server, pathlib.Path]]:
     """A server for a directory with some files, beside which is one that is none of its business."""
     with tempfile.TemporaryDirectory() as place:
         top = pathlib.Path(place)
@@ -110,7 +111,8 @@ def versions_and_ends(program: pathlib.Path, wrapper: List[str], env: dict) -> N
     """When the connection stays, and when the server ends it: Connection, and HTTP/1.0."""
     with site(program, wrapper, env) as (server, _):
         for request, stays in [(get("/"), True), (get("/", "Connection: close"), False),
-                               (get("/", version="1.0"), False), (get("/", "Connection: keep-alive", version="1.0"), True),
+                               (get("/", version="1.0"), False),
+                               (get("/", "Connection: keep-alive", version="1.0"), True),
                                (b"GET / HTTP/1.0\r\n\r\n", False), (get("http://there/index.html"), True),
                                (get("/", "Connection: upgrade", "Upgrade: websocket"), True)]:
             with socket.create_connection(("127.0.0.1", server.port), timeout=LIMIT) as client:
