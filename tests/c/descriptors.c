@@ -363,7 +363,12 @@ static void h46_too_few_numbers_left_is_no_silent_loss(void)
     struct rlimit usual, few;
     bundle of;
     int peer, top;
-    tg_loop loop = new_loop();
+    tg_loop loop;
+    if (harness_slow()) {
+        SKIP("h46_too_few_numbers_left_is_no_silent_loss", "valgrind does not pass limits of descriptors on to the system");
+        return;
+    }
+    loop = new_loop();
     memset(&it, 0, sizeof it);
     open_taking(loop, &it, &peer);
     bundle_open(&of, 20);

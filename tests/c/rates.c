@@ -108,8 +108,6 @@ static void writing_keeps_to_the_limit_of_a_group(void)
         for (int i = 0; i < CONNS; i++) got[i] += drink(peers[i]);
         sum = got[0] + got[1] + got[2];
         CHECK(sum <= most(began, RATE, 1000));
-        /* None has all of it: who has had its part waits behind the others. */
-        if (sum == LONG) CHECK(got[0] < LONG && got[1] < LONG && got[2] < LONG);
     }
     for (int i = 0; i < CONNS; i++) {
         CHECK_EQ(got[i] + drink(peers[i]), LONG);
@@ -118,6 +116,42 @@ static void writing_keeps_to_the_limit_of_a_group(void)
     CHECK(stats_of(loop).turns - before <= 4 * CONNS * (CONNS * LONG / (RATE / 1000) + 10) + 3 * slices);
     for (int i = 0; i < CONNS; i++) UNTIL(loop, all[i].released == 1);
     free_loop(loop, 1);
+}
+
+/* Who has had its share waits behind the others, whether there is enough for all at once or not.
+ * mutation: rate_let_on lets all of them on without shares (then one has everything, and the others nothing at all). */
+static void all_of_a_group_have_their_share(void)
+{
+    static char text[150000];
+    for (int way = 0; way < 4; way++) {
+        enum { CONNS = 4, RATE = 1000000 };
+        bool reads = way % 2 == 0;
+        uint64_t burst = way < 2 ? 1000 : 40000;
+        talk all[CONNS];
+        size_t got[CONNS] = { 0 }, sum;
+        int peers[CONNS];
+        tg_loop loop = new_loop();
+        tg_handle rate = rate_open(loop, RATE, burst, RATE, burst);
+        memset(all, 0, sizeof all);
+        for (int i = 0; i < CONNS; i++) {
+            talk_with(loop, &all[i], &peers[i]);
+            CHECK_CODE(tg_conn_join_rate(all[i].id, rate), 0);
+            if (reads) send_all(peers[i], 60000);
+            else CHECK_CODE(tg_conn_write(all[i].id, text, sizeof text), 0);
+        }
+        do {
+            CHECK(tg_loop_run_until(loop, tg_now_ns() + 5 * MS) >= 0);
+            sum = 0;
+            for (int i = 0; i < CONNS; i++) {
+                got[i] = reads ? all[i].got : got[i] + drink(peers[i]);
+                sum += got[i];
+            }
+            /* Half of an equal part, but for a burst: the first may have had one before the others were there. */
+            for (int i = 0; i < CONNS && sum < 120000; i++) CHECK(got[i] * 2 * CONNS + 4 * burst >= sum);
+        } while (sum < 120000);
+        for (int i = 0; i < CONNS; i++) close(peers[i]);
+        free_loop(loop, CONNS + 1);
+    }
 }
 
 /* mutation: conn_allowance looks at the first limit only, or conn_spend does. */
@@ -432,6 +466,7 @@ int main(void)
     RUN(reading_keeps_to_its_own_limit_and_sleeps);
     RUN(a_high_limit_lets_the_loop_sleep_too);
     RUN(writing_keeps_to_the_limit_of_a_group);
+    RUN(all_of_a_group_have_their_share);
     RUN(both_limits_count);
     RUN(what_waits_comes_when_the_limit_goes);
     RUN(watermarks_count_under_a_limit);
