@@ -36,7 +36,7 @@ static void end_with(tg_loop loop, int peer, int open_handles)
     free_loop(loop, open_handles);
 }
 
-/* mutation: conn_read does not spend; a wait that does not wait (wait_ns returns 1). */
+/* mutation: conn_received_specially does not spend. */
 static void reading_keeps_to_its_own_limit_and_sleeps(void)
 {
     enum { RATE = 200000 };
@@ -80,7 +80,7 @@ static void a_high_limit_lets_the_loop_sleep_too(void)
     end_with(loop, peer, 2);
 }
 
-/* mutation: conn_writable does not spend; a group's bucket is each connection's own. */
+/* mutation: conn_writable does not spend. */
 static void writing_keeps_to_the_limit_of_a_group(void)
 {
     enum { CONNS = 3, RATE = 300000, LONG = 40000 };
@@ -154,7 +154,7 @@ static void all_of_a_group_have_their_share(void)
     }
 }
 
-/* mutation: conn_allowance looks at the first limit only, or conn_spend does. */
+/* mutation: conn_allowance looks at the first limit only. */
 static void both_limits_count(void)
 {
     talk one = { .id = 0 }, other = { .id = 0 };
@@ -315,7 +315,7 @@ static void who_waits_does_not_spin(void)
 }
 
 /* A program that reads by itself gets no more either.
- * mutation: tg_conn_read does not ask for an allowance, or does not spend it. */
+ * mutation: tg_conn_read does not spend. */
 static void what_the_program_reads_itself_counts(void)
 {
     talk it = { .id = 0 };
