@@ -59,7 +59,7 @@ def check(program: pathlib.Path, wrapper: List[str], env: dict) -> Tuple[int, in
 
 
 def attempt(step: Callable[[], None]) -> None:
-    """One step; again when it was valgrind that failed: now and then it cannot extend the stack for a signal's frame."""
+    """One step; again when valgrind itself failed: now and then it cannot extend the stack for a signal."""
     for _ in range(2):
         try:
             return step()
