@@ -43,8 +43,9 @@ $(BUILT): $(SOURCES)
 header: ## regenerate include/tidegate.h from src/
 	$(CARGO) check --locked --features header
 
-demo: $(TARGET)/c_examples/05_callback_echo ## start the sample servers and talk to each as a client
-	@TIDEGATE_LIBRARY=$(abspath $(DIST))/libtidegate.so $(PYTHON) tools/demo.py --c-echo $<
+DEMO = 05_callback_echo 16_upper_echo 17_ok_response 18_chat_sb
+demo: $(DEMO:%=$(TARGET)/c_examples/%) ## start the sample servers and talk to each as a client
+	@TIDEGATE_LIBRARY=$(abspath $(DIST))/libtidegate.so $(PYTHON) tools/demo.py --c-programs $(TARGET)/c_examples
 
 test: test-tools ## every test; ends with one line: N passed, N failed
 	@$(PYTHON) tests/run.py
