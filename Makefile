@@ -43,9 +43,9 @@ $(BUILT): $(SOURCES)
 header: ## regenerate include/tidegate.h from src/
 	$(CARGO) check --locked --features header
 
-DEMO := $(addprefix $(TARGET)/c_examples/, 05_callback_echo 16_upper_echo 17_ok_response 18_chat_sb)
-demo: $(DEMO) ## start the sample servers and talk to each as a client
-	@TIDEGATE_LIBRARY=$(abspath $(DIST))/libtidegate.so $(PYTHON) tools/demo.py --c-examples $(dir $<)
+DEMO = 05_callback_echo 16_upper_echo 17_ok_response 18_chat_sb
+demo: $(DEMO:%=$(TARGET)/c_examples/%) ## start the sample servers and talk to each as a client
+	@TIDEGATE_LIBRARY=$(abspath $(DIST))/libtidegate.so $(PYTHON) tools/demo.py --c-programs $(TARGET)/c_examples
 
 test: test-tools ## every test; ends with one line: N passed, N failed
 	@$(PYTHON) tests/run.py
@@ -72,10 +72,9 @@ clean: ## remove everything that was built
 	$(CARGO) clean
 	rm -rf $(DIST) $(VENV) dist
 
-$(TARGET)/c_examples/20_http: MORE := -lhttp_parser
-$(TARGET)/c_examples/%: c_examples/%.c $(wildcard c_examples/*.h) include/tidegate.h $(BUILT)
+$(TARGET)/c_examples/%: c_examples/%.c include/tidegate.h $(BUILT)
 	@mkdir -p $(@D)
-	$(CC) $(WARN) $(CFLAGS) $< -o $@ $(LINK) -ltidegate $(MORE)
+	$(CC) $(WARN) $(CFLAGS) $< -o $@ $(LINK) -ltidegate
 
 $(TARGET)/bench/%: bench/%.c include/tidegate.h $(BUILT)
 	@mkdir -p $(@D)

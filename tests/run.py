@@ -50,7 +50,7 @@ SUITES = [
     ("rust", rust.run, rust.quick),
     ("symbols", symbols.run, symbols.run),
     ("versions", versions.run, versions.run),
-    ("c", c_programs.full, c_programs.native),
+    ("c", c_programs.native, c_programs.native),
     ("python", python_package.tests, python_package.quick_tests),
     ("python-lint", python_package.lint, python_package.lint),
     ("demo", demo.run, None),

@@ -45,15 +45,14 @@ def echo(data):
 
 SAMPLES = [
     Sample("echo server in C, callbacks on the loop", FIRST, 10000, "05_callback_echo", echo),
+    Sample("upper-case server in C, on a listener and its connections", SECOND, 8081, "16_upper_echo", bytes.upper),
+    Sample("ok and response in C", FIRST, 9000, "17_ok_response", lambda data: data + b"response", greeting=b"ok"),
+    Sample("chat server in C", SECOND, 8088, "18_chat_sb", lambda data: data.upper() + b"_SB"),
     Sample("echo server on select, with message queues", FIRST, 10000, "select_echo_server.py", echo),
-    Sample("greeting and response in C, a listener and its connections", FIRST, 9000, "17_ok_response",
-           lambda data: data + b"response", greeting=b"ok"),
     Sample("select server, reads and writes separated", FIRST, 9000, "select_read_write_server.py",
            lambda data: data + b"response", greeting=b"ok"),
     Sample("non-blocking polling server, upper-case", SECOND, 8080, "nonblocking_polling_server.py", bytes.upper),
-    Sample("upper-case server in C, a listener and its connections", SECOND, 8081, "16_upper_echo", bytes.upper),
     Sample("select server, upper-case", SECOND, 8081, "select_upper_server.py", bytes.upper),
-    Sample("upper-case server with a suffix in C", SECOND, 8088, "18_chat_sb", lambda data: data.upper() + b"_SB"),
     Sample("selectors server with registered callbacks", SECOND, 8088, "selectors_chat_server.py",
            lambda data: data.upper() + b"_SB"),
 ]
@@ -235,7 +234,7 @@ def start_all(options):
         if sample.program.endswith(".py"):
             commands.append([sys.executable, str(TOP / "python" / "examples" / sample.program), "--port", "0"])
         else:
-            commands.append([os.path.join(options.c_examples, sample.program), "0"])
+            commands.append([os.path.join(options.c_programs, sample.program), "0"])
     return [Running(sample, command, env) for sample, command in zip(SAMPLES, commands)]
 
 
@@ -259,12 +258,12 @@ def serve_and_show(servers):
 
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--c-examples", required=True, help="where the built programs of c_examples/ are")
+    parser.add_argument("--c-programs", required=True, help="where the built programs of c_examples/ are")
     parser.add_argument("--library", default=os.environ.get("TIDEGATE_LIBRARY") or TOP / "target/dist/libtidegate.so",
                         help="the shared library (default: TIDEGATE_LIBRARY, then target/dist)")
     options = parser.parse_args()
     options.library = os.path.abspath(options.library)
-    options.c_examples = os.path.abspath(options.c_examples)
+    options.c_programs = os.path.abspath(options.c_programs)
     return options
 
 

@@ -64,8 +64,8 @@ pub extern "C" fn tg_conn_shutdown(conn: tg_handle) -> c_int {
 }
 
 /// Ends a connection in good order and loses nothing: writes what was accepted, ends our direction, and reads and discards
-/// until the peer ends its own or the linger time is over. Then `on_close` comes. (Closing at once, while the peer is still
-/// sending, would reset the connection, and the peer might never see the last of what was written.)
+/// until the peer ends its own or the linger time, which begins then, is over. Then `on_close` comes. (Closing at once, while
+/// the peer is still sending, would reset the connection, and the peer might never see the last of what was written.)
 ///
 /// Thread: the loop's.
 /// Callable from callbacks: yes.
@@ -88,7 +88,9 @@ pub extern "C" fn tg_conn_abort(conn: tg_handle) -> c_int {
 /// Relays two connections into each other: what one receives is written to the other, inside the library, and reading from
 /// one rests while more than the high watermark waits in the other. The end of one becomes the end of our direction of the
 /// other; when both have ended, both are over with reason 0. When one breaks, the other is reset and over for the same
-/// reason. `on_data` does not come any more; the rest stays as it was.
+/// reason; when one is closed in the middle, for TG_ECANCELED. `on_data` and `on_readable` do not come any more, and what is
+/// held behind a frame that is being delivered passes on when its callback returns; the rest stays as it was. The other
+/// one's limit is not looked at: at most one read comes on top of its high watermark.
 ///
 /// Thread: the loop's.
 /// Callable from callbacks: yes.

@@ -124,7 +124,8 @@ pub struct tg_conn_options {
     pub write_timeout_ns: i64,
     /// How long nothing may come or go. Default: 1 h.
     pub idle_timeout_ns: i64,
-    /// How long tg_conn_finish waits for the peer's end. Default: 30 s. Being over, it closes with TG_ETIMEDOUT.
+    /// How long tg_conn_finish waits for the peer's end once everything is written (until then the write timeout counts).
+    /// Default: 30 s. Being over, it closes with TG_ETIMEDOUT.
     pub linger_ns: i64,
 }
 

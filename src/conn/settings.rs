@@ -24,7 +24,7 @@ pub struct tg_conn_timeouts {
     pub write_ns: i64,
     /// How long nothing may come or go.
     pub idle_ns: i64,
-    /// How long tg_conn_finish waits for the peer's end.
+    /// How long tg_conn_finish waits for the peer's end once everything is written.
     pub linger_ns: i64,
 }
 

@@ -1,136 +1,6 @@
 /* Connecting by name: addresses that race, fail or never answer, and ends at every moment. The system's look-up is replaced
  * by one of this program, which the library calls in its place. */
-#include "gate.h"
-#include "talk.h"
-
-#include <netdb.h>
-
-/* What the look-up answers. Set before a connection is begun. */
-static struct {
-    gate *at; /* where it waits; NULL: nowhere */
-    int result, count;
-    struct sockaddr_storage all[4];
-} answer;
-
-/* Look-ups may still be going on when the test after them begins. */
-static pthread_mutex_t answer_lock = PTHREAD_MUTEX_INITIALIZER;
-
-static struct addrinfo *entry(const struct sockaddr_storage *address, struct addrinfo *next)
-{
-    struct addrinfo *it = calloc(1, sizeof *it);
-    struct sockaddr_storage *copy = malloc(sizeof *copy);
-    MUST(it != NULL && copy != NULL);
-    *copy = *address;
-    it->ai_family = address->ss_family;
-    it->ai_addr = (struct sockaddr *)copy;
-    it->ai_addrlen = address->ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
-    it->ai_next = next;
-    return it;
-}
-
-int getaddrinfo(const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **out)
-{
-    gate *at;
-    int result;
-    MUST(pthread_mutex_lock(&answer_lock) == 0);
-    at = answer.at;
-    MUST(pthread_mutex_unlock(&answer_lock) == 0);
-    if (at != NULL) gate_pass(at);
-    MUST(pthread_mutex_lock(&answer_lock) == 0);
-    MUST(strcmp(host, "name") == 0 && strcmp(service, "service") == 0 && hints->ai_socktype == SOCK_STREAM);
-    result = answer.result;
-    *out = NULL;
-    for (int i = answer.count - 1; i >= 0 && result == 0; i--) *out = entry(&answer.all[i], *out);
-    MUST(pthread_mutex_unlock(&answer_lock) == 0);
-    return result;
-}
-
-void freeaddrinfo(struct addrinfo *all)
-{
-    while (all != NULL) {
-        struct addrinfo *next = all->ai_next;
-        free(all->ai_addr);
-        free(all);
-        all = next;
-    }
-}
-
-static void answer_with(gate *at, int result)
-{
-    MUST(pthread_mutex_lock(&answer_lock) == 0);
-    memset(&answer, 0, sizeof answer);
-    answer.at = at;
-    answer.result = result;
-    MUST(pthread_mutex_unlock(&answer_lock) == 0);
-}
-
-static struct sockaddr_storage place(const char *ip, uint16_t port)
-{
-    struct sockaddr_storage where;
-    tg_address address;
-    memset(&where, 0, sizeof where);
-    MUST(tg_address_parse(ip, port, &address) == 0);
-    MUST(tg_address_to_sockaddr(&address, &where, sizeof where) > 0);
-    return where;
-}
-
-static void answer_also(struct sockaddr_storage where)
-{
-    MUST(pthread_mutex_lock(&answer_lock) == 0);
-    answer.all[answer.count++] = where;
-    MUST(pthread_mutex_unlock(&answer_lock) == 0);
-}
-
-static socklen_t length_of(const struct sockaddr_storage *where)
-{
-    return where->ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
-}
-
-/* A listening socket. -1: the machine has no such family. */
-static int listen_on(const char *ip, int backlog, struct sockaddr_storage *where)
-{
-    socklen_t length = sizeof *where;
-    int fd;
-    *where = place(ip, 0);
-    fd = socket(where->ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0) return -1;
-    if (bind(fd, (struct sockaddr *)where, length_of(where)) < 0) {
-        close(fd);
-        return -1;
-    }
-    MUST(listen(fd, backlog) == 0 && getsockname(fd, (struct sockaddr *)where, &length) == 0);
-    return fd;
-}
-
-/* Where nobody listens. */
-static struct sockaddr_storage dead_end(const char *ip)
-{
-    struct sockaddr_storage where;
-    int fd = listen_on(ip, 1, &where);
-    if (fd >= 0) close(fd);
-    else where = place(ip, 9);
-    return where;
-}
-
-/* An address that never answers: the queue behind it is full. */
-typedef struct hole {
-    int listening, inside;
-    struct sockaddr_storage where;
-} hole;
-
-static void hole_open(hole *it)
-{
-    it->listening = listen_on("127.0.0.1", 0, &it->where);
-    it->inside = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    MUST(it->listening >= 0 && it->inside >= 0);
-    MUST(connect(it->inside, (struct sockaddr *)&it->where, length_of(&it->where)) == 0);
-}
-
-static void hole_close(hole *it)
-{
-    close(it->listening);
-    close(it->inside);
-}
+#include "name_answers.h"
 
 static tg_handle connect_with(tg_loop loop, tg_conn_options *options)
 {
@@ -284,7 +154,7 @@ static void fails_with(tg_loop loop, int reason)
     CHECK_CODE(tg_conn_abort(it.id), TG_ESTALE);
 }
 
-/* mutation: the reason of the first is told; a failure is told twice. */
+/* mutation: the reason of the first is told. */
 static void when_all_fail_the_last_says_why(void)
 {
     struct sockaddr_storage refused = dead_end("127.0.0.1"), impossible = place("224.0.0.1", 9);
@@ -321,7 +191,7 @@ static void look_ups_that_fail_say_why(void)
 }
 
 /* Looking up, and attempts that never answer, one or several.
- * mutation: the deadline counts from the first attempt, or for each attempt. */
+ * mutation: the deadline is armed when the look-up is over only. */
 static void one_deadline_counts_for_all_of_it(void)
 {
     hole one, other;
@@ -371,7 +241,7 @@ static void reach(enum stage stage, tg_loop loop, talk *it, hole *one, hole *oth
     CHECK_CODE(tg_loop_unhold(loop), 0);
 }
 
-/* mutation: connect_dispose leaves an attempt's registration, or the look-up is not given up. */
+/* mutation: tg_conn_abort refuses with -ENOTCONN. */
 static void h11_it_can_be_ended_at_every_stage(void)
 {
     hole one, other;
@@ -415,7 +285,7 @@ static void close_other(talk *it, char what)
 }
 
 /* What is connected, or has failed, and was not told yet is closed by the callback of another one: it is never told. */
-static void h11_what_was_to_be_told_is_not_told_of_a_closed_one(void)
+static void what_was_to_be_told_is_not_told_of_a_closed_one(void)
 {
     for (int live = 0; live < 2; live++) {
         struct sockaddr_storage where;
@@ -590,7 +460,7 @@ int main(void)
     RUN(look_ups_that_fail_say_why);
     RUN(one_deadline_counts_for_all_of_it);
     RUN(h11_it_can_be_ended_at_every_stage);
-    RUN(h11_what_was_to_be_told_is_not_told_of_a_closed_one);
+    RUN(what_was_to_be_told_is_not_told_of_a_closed_one);
     RUN(nothing_else_can_be_done_before_it_is_open);
     RUN(bad_arguments_take_nothing);
     RUN(records_tell_the_same);

@@ -77,7 +77,7 @@ static tg_handle open_taking(tg_loop loop, talk *it, int *peer)
     return talk_open_with(loop, ends[0], &options);
 }
 
-/* mutation: room for fewer of them where they are received or sent. */
+/* mutation: room for fewer of them where they are received. */
 static void h46_so_many_arrive_whole_and_open(void)
 {
     static const int counts[] = { 1, 2, 64, MOST };
@@ -114,7 +114,7 @@ static void h46_so_many_arrive_whole_and_open(void)
     }
 }
 
-static void h46_none_too_many_and_wrong_ones_are_refused(void)
+static void none_too_many_and_wrong_ones_are_refused(void)
 {
     talk it = { .id = 0 }, tcp = { .id = 0 };
     bundle of;
@@ -146,7 +146,7 @@ static void h46_none_too_many_and_wrong_ones_are_refused(void)
 
 /* Bytes before, with and behind them, some with others: each comes once, in order, and the descriptors no later than the
  * bytes that they came with.
- * mutation: conn_passed behind conn_frame; the front of the queue is not asked for descriptors. */
+ * mutation: conn_passed behind conn_frame. */
 static void descriptors_keep_their_place_among_bytes(void)
 {
     static talk takes, sends;
@@ -260,9 +260,8 @@ static void a_paused_one_gets_them_when_it_goes_on(void)
     free_loop(loop, 0);
 }
 
-/* In the system's queue, in ours, and in the hands of the callback that closes.
- * mutation: Passing items are not dropped with the queue. */
-static void h46_closing_leaks_none(void)
+/* In the system's queue, and in ours. */
+static void closing_leaks_none(void)
 {
     static talk takes, sends;
     static char block[65536];
@@ -325,7 +324,7 @@ static void closing_in_the_callback_leaves_them_to_the_program(void)
 }
 
 /* What arrives while a connection is being finished is dropped, and descriptors with it.
- * mutation: conn_received_specially leaves them where they are. */
+ * mutation: a connection that finishes reads with descriptors. */
 static void h46_those_that_come_while_it_finishes_are_dropped(void)
 {
     static talk it;
@@ -363,7 +362,12 @@ static void h46_too_few_numbers_left_is_no_silent_loss(void)
     struct rlimit usual, few;
     bundle of;
     int peer, top;
-    tg_loop loop = new_loop();
+    tg_loop loop;
+    if (harness_slow()) {
+        SKIP("h46_too_few_numbers_left_is_no_silent_loss", "valgrind does not pass limits of descriptors on to the system");
+        return;
+    }
+    loop = new_loop();
     memset(&it, 0, sizeof it);
     open_taking(loop, &it, &peer);
     bundle_open(&of, 20);
@@ -432,12 +436,12 @@ int main(void)
 {
     harness_begin();
     RUN(h46_so_many_arrive_whole_and_open);
-    RUN(h46_none_too_many_and_wrong_ones_are_refused);
+    RUN(none_too_many_and_wrong_ones_are_refused);
     RUN(descriptors_keep_their_place_among_bytes);
     RUN(descriptors_wait_behind_what_waits);
     RUN(h46_who_does_not_ask_for_them_leaks_none);
     RUN(a_paused_one_gets_them_when_it_goes_on);
-    RUN(h46_closing_leaks_none);
+    RUN(closing_leaks_none);
     RUN(closing_in_the_callback_leaves_them_to_the_program);
     RUN(h46_those_that_come_while_it_finishes_are_dropped);
     RUN(h46_too_few_numbers_left_is_no_silent_loss);

@@ -51,11 +51,23 @@ def check(program: pathlib.Path, wrapper: List[str], env: dict) -> Tuple[int, in
     passed, notes = 0, []
     for step in steps:
         try:
-            step()
+            attempt(step)
             passed += 1
         except (Failure, AssertionError, OSError, subprocess.SubprocessError) as error:
             notes.append(f"{program.name}: {error!r}")
     return passed, len(steps) - passed, "\n".join(notes)
+
+
+def attempt(step: Callable[[], None]) -> None:
+    """One step; again when valgrind itself failed: now and then it cannot extend the stack for a signal."""
+    for _ in range(2):
+        try:
+            return step()
+        except Failure as error:
+            if "Can't extend stack" not in str(error):
+                raise
+            print("valgrind could not deliver a signal, and ended the program: it is run again")
+    return step()
 
 
 def run_to_end(program: pathlib.Path, wrapper: List[str], env: dict) -> None:

@@ -108,7 +108,7 @@ static void finish_with(int waiting, uint32_t max_conns, bool paused)
     free_loop(loop, 0);
 }
 
-/* mutation: next_finishing comes only once; closed at once instead. */
+/* mutation: it does not look again when it has accepted as many as it may in a turn. */
 static void whoever_waits_is_accepted_first(void)
 {
     static const int counts[] = { 1, 2, 63, 64, 65, 128, 130 };

@@ -20,6 +20,7 @@ That the tests can fail was tried with these changes of the adapters, each of wh
 
 import contextlib
 import fcntl
+import pathlib
 import random
 import socket
 import struct
@@ -31,7 +32,7 @@ import time
 
 from product.harness import DIST, TARGET, TOP, environment, have
 
-from . import servers
+from . import balancers, servers
 
 SOURCES = TOP / "c_examples" / "clients"
 SECONDS = 60  # a program needs a few; under valgrind on a busy machine some more
@@ -255,6 +256,9 @@ def one(suite, name, server_class, steps):
                     steps(client, MEMCHECK)
         except servers.NotStarted as error:
             suite.fail(f"{name}-server", str(error))
+    if name == "curl_fetch":
+        with tempfile.TemporaryDirectory(prefix="tidegate-") as place:
+            balancers.run(suite, program, pathlib.Path(place), fnv1a)
 
 
 def run(suite):

@@ -20,9 +20,9 @@ def said_after(lines, number):
     return "\n".join(output[-40:])
 
 
-def run(suite, *mode, seconds, env=None):
+def run(suite, *mode, seconds):
     """Takes names from the script's lines, and the numbers from its last one."""
-    result = suite.run([SCRIPT, *mode], seconds, env=env)
+    result = suite.run([SCRIPT, *mode], seconds)
     lines = result.output.rstrip().splitlines()
     for number, match in enumerate(map(LINE.match, lines)):
         if match and match.group(1) == "SKIP":
@@ -40,11 +40,6 @@ def run(suite, *mode, seconds, env=None):
 
 def native(suite):
     run(suite, seconds=300)
-
-
-def full(suite):
-    """The HTTP server is under load for longer."""
-    run(suite, seconds=300, env={"TIDEGATE_TEST_LOAD_SECONDS": "10"})
 
 
 def valgrind(suite):

@@ -2,9 +2,9 @@
 
     python3 -m product.integrity SECONDS [CONNECTIONS] [SEED]    (in tests/; the suite runs 8 seconds with 300)
 
-Connections send pieces of 1 byte to 1 MiB, pipelined, rest at random, read at random, end their direction and read on, or
-reset in the middle. What comes back is hashed against what was sent. At last the server must have no handle, buffer or
-descriptor left.
+Connections send pieces of 1 byte to 1 MiB, pipelined, rest at random, read at random, end their direction and read on,
+or reset in the middle. What comes back is hashed against what was sent. At last the server must have no handle, buffer
+or descriptor left.
 """
 
 import errno

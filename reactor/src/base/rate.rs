@@ -31,6 +31,11 @@ impl Bucket {
 
     /// How many bytes may pass now: none, unless it is worth while; [`u64::MAX`] without a limit.
     pub fn available(&mut self, now_ns: i64) -> u64 {
+        self.available_of(now_ns, u64::MAX)
+    }
+
+    /// The same for one of several, who may have so much of it.
+    pub fn available_of(&mut self, now_ns: i64, share: u64) -> u64 {
         if self.rate == 0 {
             return u64::MAX;
         }
@@ -38,7 +43,7 @@ impl Bucket {
         self.filled = (self.filled + elapsed * u128::from(self.rate)).min(u128::from(self.burst) * SECOND);
         self.at_ns = self.at_ns.max(now_ns);
         let bytes = (self.filled / SECOND) as u64;
-        if bytes < self.part(LEAST) { 0 } else { bytes }
+        if bytes < self.part(LEAST).min(share) { 0 } else { bytes.min(share) }
     }
 
     /// One of so many parts of a second's bytes, as far as the store can hold it, and not nothing.
@@ -49,6 +54,12 @@ impl Bucket {
     /// So many have passed.
     pub fn take(&mut self, bytes: u64) {
         self.filled = self.filled.saturating_sub(u128::from(bytes) * SECOND);
+    }
+
+    /// How long it takes from nothing to what is worth going on with.
+    pub fn pause_ns(&self) -> i64 {
+        let bytes = u128::from(self.part(PART)) * SECOND;
+        i64::try_from(bytes.div_ceil(u128::from(self.rate.max(1)))).unwrap_or(i64::MAX)
     }
 
     /// How long until it is worth going on; 0: at once.

@@ -32,8 +32,22 @@ pub(super) struct Rate {
     buckets: [Bucket; 2],
     /// Connections that wait for it, in each direction.
     waiting: [Vec<Id>; 2],
+    shares: [Share; 2],
     timer: TimerKey,
 }
+
+/// What each of several may have at once, so that the first does not take it all.
+#[derive(Clone, Copy)]
+struct Share {
+    bytes: u64,
+    until_ns: i64,
+}
+
+const ALL: Share = Share { bytes: u64::MAX, until_ns: 0 };
+
+/// When there is less than this for each of those who wait, only the first of them go on: smaller pieces cost more than they
+/// carry.
+const SMALLEST_SHARE: u64 = 512;
 
 impl<S: Sink> EventLoop<S> {
     /// A rate limit. It never keeps the loop alive, and has no events; its user is only carried.
@@ -46,7 +60,12 @@ impl<S: Sink> EventLoop<S> {
         let id = core.reserve(user, false)?;
         match core.timers.create(id.raw()) {
             Ok(timer) => {
-                let rate = Rate { buckets: buckets(config, now_ns), waiting: [Vec::new(), Vec::new()], timer };
+                let rate = Rate {
+                    buckets: buckets(config, now_ns),
+                    waiting: [Vec::new(), Vec::new()],
+                    shares: [ALL, ALL],
+                    timer,
+                };
                 core.entry(id)?.slot = Slot::Rate(Box::new(rate));
                 Ok(id)
             }
@@ -64,7 +83,8 @@ impl<S: Sink> EventLoop<S> {
     pub fn rate_set(&self, id: Id, config: RateConfig) -> Result<()> {
         let mut core = self.core()?;
         let now_ns = core.clock.monotonic_ns();
-        core.rate(id)?.buckets = buckets(config, now_ns);
+        let rate = core.rate(id)?;
+        (rate.buckets, rate.shares) = (buckets(config, now_ns), [ALL, ALL]);
         core.rate_let_on(id);
         Ok(())
     }
@@ -92,7 +112,10 @@ impl<S: Sink> Core<S> {
     /// How many bytes the limit lets pass now. One that is closed is none.
     pub(super) fn rate_available(&mut self, id: Id, way: Way) -> u64 {
         let now_ns = self.now_ns;
-        self.rate_mut(id).map_or(u64::MAX, |rate| rate.buckets[way as usize].available(now_ns))
+        self.rate_mut(id).map_or(u64::MAX, |rate| {
+            let Share { bytes, until_ns } = rate.shares[way as usize];
+            rate.buckets[way as usize].available_of(now_ns, if now_ns < until_ns { bytes } else { u64::MAX })
+        })
     }
 
     pub(super) fn rate_take(&mut self, id: Id, way: Way, bytes: u64) {
@@ -112,21 +135,47 @@ impl<S: Sink> Core<S> {
             }
             waiting.push(conn);
         }
-        let (timer, wait_ns) = (rate.timer, rate.buckets[way as usize].wait_ns(now_ns));
-        let due = now_ns.saturating_add(wait_ns);
-        if self.timers.deadline_at(timer, now_ns).is_none_or(|known| known > due) {
-            self.timers.arm(timer, due);
-        }
+        let wait_ns = rate.buckets[way as usize].wait_ns(now_ns);
+        self.rate_come_by(id, wait_ns);
         true
     }
 
-    /// Something may pass again: those who wait try. Who came first goes last the next time, so that all have their share.
+    /// Comes by again after so long, at the latest.
+    fn rate_come_by(&mut self, id: Id, after_ns: i64) {
+        let now_ns = self.now_ns;
+        let Some(timer) = self.rate_mut(id).map(|rate| rate.timer) else { return };
+        let due = now_ns.saturating_add(after_ns);
+        if self.timers.deadline_at(timer, now_ns).is_none_or(|known| known > due) {
+            self.timers.arm(timer, due);
+        }
+    }
+
+    /// Something may pass again: those who wait try. Each has its share of what is there, and who was let on goes to the end of
+    /// the queue when it waits again, so that all have the same in the end.
     pub(super) fn rate_let_on(&mut self, id: Id) {
+        let now_ns = self.now_ns;
         for way in [Way::Read, Way::Write] {
             let Some(rate) = self.rate_mut(id) else { return };
-            let waiting = std::mem::take(&mut rate.waiting[way as usize]);
-            for conn in &waiting {
-                self.conn_let_on(*conn, way);
+            let (bucket, waiting) = (&mut rate.buckets[way as usize], &mut rate.waiting[way as usize]);
+            if waiting.is_empty() {
+                continue;
+            }
+            let wait_ns = bucket.wait_ns(now_ns);
+            if wait_ns > 0 {
+                self.rate_come_by(id, wait_ns);
+                continue;
+            }
+            let (available, pause_ns) = (bucket.available(now_ns), bucket.pause_ns());
+            let most = usize::try_from(available / SMALLEST_SHARE).unwrap_or(usize::MAX);
+            let count = most.clamp(1, waiting.len());
+            let on: Vec<Id> = waiting.drain(..count).collect();
+            let bytes = (available / count as u64).max(1);
+            rate.shares[way as usize] = Share { bytes, until_ns: now_ns.saturating_add(pause_ns) };
+            if !waiting.is_empty() {
+                self.rate_come_by(id, pause_ns);
+            }
+            for conn in on {
+                self.conn_let_on(conn, way);
             }
         }
     }

@@ -127,7 +127,14 @@ def have(tool: str) -> bool:
 
 
 def descriptors_settle(server: Server, before: int) -> None:
-    until(lambda: server.descriptors() <= before, lambda: f"{server.descriptors()} descriptors, {before} before")
+    def what_there_is() -> str:
+        names = []
+        for entry in pathlib.Path(f"/proc/{server.process.pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # closed in this moment
+                names.append(os.readlink(entry))
+        return f"{len(names)} descriptors, {before} before: {names}"
+
+    until(lambda: server.descriptors() <= before, what_there_is)
 
 
 def sockets(server: Server) -> int:
