@@ -102,6 +102,38 @@ fn reading_keeps_to_the_rate_and_its_burst() {
 }
 
 #[test]
+fn what_a_limit_holds_back_is_not_refused_by_the_peer() {
+    // mutation: the write timeout counts while the limit lets nothing pass.
+    let bench = Bench::new();
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    theirs.set_nonblocking(true).unwrap();
+    let over = Rc::new(Cell::new(None));
+    let told = over.clone();
+    let timeouts = Timeouts { write_ns: SECOND / 4, ..Timeouts::default() };
+    let conn = bench.wrap(
+        ours,
+        Shape { timeouts, ..shape() },
+        Closures::callback(move |_, _, event| {
+            if let Event::ConnOver { reason } = event {
+                told.set(Some(reason));
+            }
+        }),
+    );
+    let config = RateConfig { write: 1, write_burst: 1, ..RateConfig::default() };
+    let rate = bench.event_loop.rate_open(config, nothing()).unwrap();
+    bench.event_loop.conn_join_rate(conn, rate).unwrap();
+    bench.event_loop.conn_write(conn, &[IoSlice::new(b"12345")]).unwrap();
+    let (mut received, mut buffer) = (0, [0; 16]);
+    for _ in 0..60 {
+        bench.after(SECOND / 10);
+        while let Ok(count @ 1..) = theirs.read(&mut buffer) {
+            received += count;
+        }
+    }
+    assert_eq!((received, over.get()), (5, None));
+}
+
+#[test]
 fn writing_keeps_to_the_rate_of_a_group() {
     let bench = Bench::new();
     let rate =

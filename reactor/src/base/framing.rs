@@ -49,9 +49,16 @@ impl Framing {
     }
 
     /// What is left at the end of the stream: an unfinished line is one, an unfinished counted frame is lost.
-    pub fn last(self, bytes: &[u8]) -> Option<Frame> {
+    ///
+    /// # Errors
+    /// [`Error::FRAME`] for a line longer than `most`.
+    pub fn last(self, bytes: &[u8], most: usize) -> Result<Option<Frame>> {
+        if self != Framing::Lines || bytes.is_empty() {
+            return Ok(None);
+        }
+        // A carriage return at its end belongs to it: no end of the line has followed.
         let whole = Frame { start: 0, end: bytes.len(), next: bytes.len() };
-        (self == Framing::Lines && !bytes.is_empty()).then_some(whole)
+        if bytes.len() > most { Err(Error::FRAME) } else { Ok(Some(whole)) }
     }
 }
 
@@ -99,7 +106,7 @@ mod tests {
                 searched = 0;
             }
         }
-        found.extend(framing.last(&held).map(|frame| held[frame.start..frame.end].to_vec()));
+        found.extend(framing.last(&held, most)?.map(|frame| held[frame.start..frame.end].to_vec()));
         Ok(found)
     }
 
@@ -133,6 +140,15 @@ mod tests {
                 assert_eq!(frames(framing, &stream, step, 5).unwrap(), [&b"hello"[..], b"", b"x"]);
             }
         }
+    }
+
+    #[test]
+    fn the_last_line_is_no_longer_than_the_others() {
+        // mutation: last() does not look at most.
+        assert_eq!(frames(Framing::Lines, b"a\n12345678", 3, 8).unwrap(), [&b"a"[..], b"12345678"]);
+        assert_eq!(frames(Framing::Lines, b"123456789", 3, 8), Err(Error::FRAME));
+        assert_eq!(frames(Framing::Lines, b"12345678\r", 3, 8), Err(Error::FRAME));
+        assert_eq!(frames(Framing::Lines, b"12345678\r\n", 3, 8).unwrap(), [b"12345678"]);
     }
 
     #[test]

@@ -28,8 +28,11 @@ impl<S: Sink> Core<S> {
         let (shape, ended) = (conn.shape.clone(), conn.has(flag::EOF));
         let extra = conn.extra();
         let rest = &extra.held[extra.start..];
-        let found = match shape.framing.first(rest, extra.searched, shape.max_frame) {
-            Ok(None) if ended => shape.framing.last(rest),
+        let first = match shape.framing.first(rest, extra.searched, shape.max_frame) {
+            Ok(None) if ended => shape.framing.last(rest, shape.max_frame),
+            first => first,
+        };
+        let found = match first {
             Ok(found) => found,
             Err(error) => {
                 self.conn_fail(id, error);
