@@ -181,7 +181,10 @@ impl Conn {
             (if finishing && linger > 0 { linger } else { i64::MAX }, flag::FINISHING),
             (after(read, timeouts.read_ns, !finishing && self.reads()), flag::TELL_READ),
             // A rate limit that holds bytes back is ours: the peer has not refused them.
-            (after(self.out.moved_ns(), timeouts.write_ns, !connecting && !self.has(flag::WRITE_SLOWED)), flag::TELL_WRITE),
+            (
+                after(self.out.moved_ns(), timeouts.write_ns, !connecting && !self.has(flag::WRITE_SLOWED)),
+                flag::TELL_WRITE,
+            ),
             (after(self.last, timeouts.idle_ns, !finishing && !connecting), flag::TELL_IDLE),
         ]
     }
