@@ -13,6 +13,7 @@
 #endif
 #include <dirent.h>
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -158,8 +159,22 @@ static inline void harness_begin(void)
     harness_watchdog(HARNESS_SECONDS);
 }
 
+/* Threads that are ending still have memory of their own: what is looked for at the program's end waits for them. A thread
+ * that stays is a failure, by the watchdog. */
+static inline void harness_wait_for_threads(void)
+{
+    for (int count = 0; count != 1; sched_yield()) {
+        DIR *directory = opendir("/proc/self/task");
+        if (directory == NULL) return;
+        count = -2; /* "." and ".." */
+        while (readdir(directory) != NULL) count++;
+        closedir(directory);
+    }
+}
+
 static inline int harness_end(void)
 {
+    harness_wait_for_threads();
     printf("%d passed, %d failed\n", harness_passed, harness_failed);
     return harness_failed == 0 && harness_passed > 0 ? 0 : 1;
 }
@@ -181,6 +196,7 @@ static inline pid_t harness_fork(void)
 static inline void harness_child_end(void)
 {
     fflush(stdout);
+    harness_wait_for_threads();
     _exit(harness_bad == 0 ? 0 : 1);
 }
 

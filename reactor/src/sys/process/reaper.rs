@@ -67,6 +67,9 @@ fn start(state: &mut State) -> Result<()> {
     Ok(())
 }
 
+/// A function of its own in the compiled code, too: tools that look at memory in a forked child, which does not have this
+/// thread's stack, know by its name what was lost with it.
+#[inline(never)]
 fn serve(wake: &OwnedFd) {
     let mut watched: Vec<libc::pollfd> = Vec::new();
     loop {
