@@ -143,7 +143,7 @@ typedef void (*tg_free_cb)(void *data, size_t length, void *user, int status);
 #define TG_ETRYAGAIN (-4019)
 /** The name service has failed. */
 #define TG_ERESOLVE (-4020)
-/** A frame is longer than the connection allows. */
+/** A frame is longer than the connection allows, or was cut off. */
 #define TG_EFRAME (-4021)
 
 /**
@@ -1387,7 +1387,10 @@ typedef struct tg_conn_options {
   uint32_t flags;
   /** TG_FRAMING_… */
   uint32_t framing;
-  /** The longest frame in bytes; a longer one ends the connection with TG_EFRAME. Default: 65,536. Batch loops: at most that. */
+  /**
+   * The longest frame in bytes; a longer one ends the connection with TG_EFRAME, and so does one with a
+   * length that the peer's end cuts off. Default: 65,536. Batch loops: at most that.
+   */
   size_t max_frame;
   /** Above so many bytes waiting to be written the connection's own reading rests, and writes return 1. Default: 1 MiB. */
   size_t high_watermark;

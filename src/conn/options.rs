@@ -107,7 +107,8 @@ pub struct tg_conn_options {
     pub flags: u32,
     /// TG_FRAMING_…
     pub framing: u32,
-    /// The longest frame in bytes; a longer one ends the connection with TG_EFRAME. Default: 65,536. Batch loops: at most that.
+    /// The longest frame in bytes; a longer one ends the connection with TG_EFRAME, and so does one with a
+    /// length that the peer's end cuts off. Default: 65,536. Batch loops: at most that.
     pub max_frame: usize,
     /// Above so many bytes waiting to be written the connection's own reading rests, and writes return 1. Default: 1 MiB.
     pub high_watermark: usize,

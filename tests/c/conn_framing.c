@@ -79,7 +79,7 @@ static size_t put_frame(unsigned char *to, unsigned size, bool little, size_t le
     return size + length;
 }
 
-static void counted_frames(uint32_t framing, unsigned size, bool little, size_t step)
+static void counted_frames(uint32_t framing, unsigned size, bool little, size_t step, bool cut)
 {
     static const size_t lengths[] = { 0, 1, 255, 100, 0, 200 };
     unsigned char bytes[2000];
@@ -89,11 +89,14 @@ static void counted_frames(uint32_t framing, unsigned size, bool little, size_t 
     int ends[2];
     open_framed(&it, loop, ends, framing | (little ? TG_FRAMING_LITTLE_ENDIAN : 0), 255);
     for (int i = 0; i < 6; i++) all += put_frame(bytes + all, size, little, lengths[i]);
-    all += put_frame(bytes + all, size, little, 50) - 1; /* the last byte is missing */
+    if (cut) all += put_frame(bytes + all, size, little, 50) - 1; /* the last byte is missing */
     send_in_pieces(loop, ends[1], bytes, all, step);
     close(ends[1]);
-    UNTIL(loop, it.tally.eofs == 1);
-    CHECK_EQ(it.count, 6); /* the unfinished one is lost */
+    UNTIL(loop, it.tally.eofs + it.tally.closed > 0);
+    CHECK_EQ(it.tally.eofs, !cut); /* a part is not taken for the whole */
+    CHECK_EQ(it.tally.closed, cut);
+    CHECK_CODE(it.tally.reason, cut ? TG_EFRAME : 0);
+    CHECK_EQ(it.count, 6);
     for (int i = 0; i < 6; i++) CHECK_EQ(it.lengths[i], lengths[i]);
     CHECK(is_pattern(it.tally.data + 1, 0, 255));
     end_framed(&it, loop, -1);
@@ -107,9 +110,12 @@ static void counted_frames_of_every_size(void)
     };
     for (size_t i = 0; i < 4; i++)
         for (int little = 0; little < 2; little++) {
-            counted_frames(kinds[i].framing, kinds[i].size, little == 1, 1);
-            counted_frames(kinds[i].framing, kinds[i].size, little == 1, 7);
-            counted_frames(kinds[i].framing, kinds[i].size, little == 1, 2000);
+            counted_frames(kinds[i].framing, kinds[i].size, little == 1, 1, false);
+            counted_frames(kinds[i].framing, kinds[i].size, little == 1, 1, true);
+            counted_frames(kinds[i].framing, kinds[i].size, little == 1, 7, false);
+            counted_frames(kinds[i].framing, kinds[i].size, little == 1, 7, true);
+            counted_frames(kinds[i].framing, kinds[i].size, little == 1, 2000, false);
+            counted_frames(kinds[i].framing, kinds[i].size, little == 1, 2000, true);
         }
 }
 

@@ -24,5 +24,5 @@ pub const ERROR_TABLE: &[(i32, &str, &str)] = &[
     (-4018, "TG_ENONAME", "the host or service is not known"),
     (-4019, "TG_ETRYAGAIN", "the name service does not answer at present"),
     (-4020, "TG_ERESOLVE", "the name service has failed"),
-    (-4021, "TG_EFRAME", "a frame is longer than the connection allows"),
+    (-4021, "TG_EFRAME", "a frame is longer than the connection allows, or was cut off"),
 ];

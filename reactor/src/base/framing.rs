@@ -48,13 +48,15 @@ impl Framing {
         }
     }
 
-    /// What is left at the end of the stream: an unfinished line is one, an unfinished counted frame is lost.
+    /// What is left at the end of the stream: an unfinished line is one.
     ///
     /// # Errors
-    /// [`Error::FRAME`] for a line longer than `most`.
+    /// [`Error::FRAME`] for a line longer than `most`, and for a counted frame that was cut off.
     pub fn last(self, bytes: &[u8], most: usize) -> Result<Option<Frame>> {
-        if self != Framing::Lines || bytes.is_empty() {
-            return Ok(None);
+        match self {
+            _ if bytes.is_empty() => return Ok(None),
+            Framing::Length { .. } => return Err(Error::FRAME),
+            Framing::None | Framing::Lines => {}
         }
         // A carriage return at its end belongs to it: no end of the line has followed.
         let whole = Frame { start: 0, end: bytes.len(), next: bytes.len() };
@@ -149,6 +151,13 @@ mod tests {
         assert_eq!(frames(Framing::Lines, b"123456789", 3, 8), Err(Error::FRAME));
         assert_eq!(frames(Framing::Lines, b"12345678\r", 3, 8), Err(Error::FRAME));
         assert_eq!(frames(Framing::Lines, b"12345678\r\n", 3, 8).unwrap(), [b"12345678"]);
+    }
+
+    #[test]
+    fn a_counted_frame_that_is_cut_off_is_an_error() {
+        let counted = Framing::Length { bytes: 1, little_endian: false };
+        assert_eq!(frames(counted, b"\x02ab", 1, 8).unwrap(), [b"ab"]);
+        assert_eq!(frames(counted, b"\x02ab\x02a", 1, 8), Err(Error::FRAME));
     }
 
     #[test]

@@ -105,7 +105,12 @@ impl<S: Sink> Core<S> {
         if rest == 0 {
             return;
         }
-        let mut bytes = vec![0; rest];
+        let mut bytes = Vec::new();
+        if bytes.try_reserve_exact(rest).is_err() {
+            self.conns.pipe = None;
+            return self.conn_fail(to, Error::NO_MEMORY);
+        }
+        bytes.resize(rest, 0);
         let read = match &self.conns.pipe {
             Some(pipe) => stream::read(pipe.rest(), &mut bytes),
             None => Ok(0),
