@@ -1,34 +1,19 @@
 //! Connecting to a host by its name.
 
+mod shape;
+
+use shape::shape;
 use std::cell::RefCell;
 use std::ffi::CString;
 use std::io::Read;
 use std::net::{Ipv4Addr, TcpListener};
 use std::rc::Rc;
-use tidegate_reactor::base::framing::Framing;
 use tidegate_reactor::event_loop::closures::{Callback, Loop};
 use tidegate_reactor::event_loop::{ConnectOptions, Shape, Timeouts};
 use tidegate_reactor::sys::resolve::Query;
 use tidegate_reactor::{Closures, Error, Event, Id};
 
 type Log = Rc<RefCell<Vec<String>>>;
-
-fn shape(connect_ns: i64) -> Rc<Shape> {
-    Rc::new(Shape {
-        timeouts: Timeouts { connect_ns, ..Timeouts::default() },
-        high_mark: 1 << 20,
-        low_mark: 1 << 18,
-        limit: 1 << 26,
-        hold: true,
-        framing: Framing::None,
-        max_frame: 65_536,
-        pull: false,
-        takes_descriptors: false,
-        tells_eof: false,
-        tells_timeout: false,
-        listener: Id::NONE,
-    })
-}
 
 fn noting(log: &Log) -> Callback {
     let log = log.clone();
@@ -45,8 +30,9 @@ fn noting(log: &Log) -> Callback {
 fn connect(event_loop: &Loop, host: &str, port: u16, connect_ns: i64, log: &Log) -> Id {
     let (host, service) = (CString::new(host).unwrap(), CString::new(port.to_string()).unwrap());
     let query = Query::new(Some(&host), Some(&service)).unwrap();
+    let shape = Shape { timeouts: Timeouts { connect_ns, ..Timeouts::default() }, ..shape() };
     let options = ConnectOptions::default();
-    event_loop.conn_connect_name(query, options, shape(connect_ns), noting(log), true).unwrap()
+    event_loop.conn_connect_name(query, options, Rc::new(shape), noting(log), true).unwrap()
 }
 
 #[test]

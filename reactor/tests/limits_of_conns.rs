@@ -1,35 +1,20 @@
 //! Rate limits by a clock that is set by hand, and descriptors that go from connection to connection.
 
+mod shape;
+
+use shape::shape;
 use std::cell::{Cell, RefCell};
 use std::io::{IoSlice, Read, Write};
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::sync::Arc;
-use tidegate_reactor::base::framing::Framing;
 use tidegate_reactor::event_loop::clock::ManualClock;
 use tidegate_reactor::event_loop::closures::{Callback, Loop};
 use tidegate_reactor::event_loop::{Clock, RateConfig, Shape, Timeouts};
 use tidegate_reactor::{Closures, Error, Event, Id, LoopOptions};
 
 const SECOND: i64 = 1_000_000_000;
-
-fn shape() -> Shape {
-    Shape {
-        timeouts: Timeouts::default(),
-        high_mark: 1 << 20,
-        low_mark: 1 << 18,
-        limit: 1 << 26,
-        hold: true,
-        framing: Framing::None,
-        max_frame: 65_536,
-        pull: false,
-        takes_descriptors: false,
-        tells_eof: false,
-        tells_timeout: false,
-        listener: Id::NONE,
-    }
-}
 
 struct Bench {
     event_loop: Loop,

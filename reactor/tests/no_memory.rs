@@ -1,12 +1,13 @@
 //! What must not fail when there is no memory. In a file, and so a process, of its own: its allocator refuses on demand.
 
+mod shape;
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::{Cell, RefCell};
 use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
-use tidegate_reactor::base::framing::Framing;
 use tidegate_reactor::event_loop::clock::ManualClock;
 use tidegate_reactor::event_loop::closures::{Callback, Loop};
 use tidegate_reactor::event_loop::{Clock, Shape, Timeouts};
@@ -52,20 +53,8 @@ fn without_memory<T>(act: impl FnOnce() -> T) -> T {
 }
 
 fn shape() -> Rc<Shape> {
-    Rc::new(Shape {
-        timeouts: Timeouts { idle_ns: 10 * SECOND, ..Timeouts::default() },
-        high_mark: 1 << 20,
-        low_mark: 1 << 18,
-        limit: 1 << 26,
-        hold: true,
-        framing: Framing::None,
-        max_frame: 65_536,
-        pull: false,
-        takes_descriptors: false,
-        tells_eof: true,
-        tells_timeout: true,
-        listener: Id::NONE,
-    })
+    let timeouts = Timeouts { idle_ns: 10 * SECOND, ..Timeouts::default() };
+    Rc::new(Shape { timeouts, tells_eof: true, tells_timeout: true, ..shape::shape() })
 }
 
 struct Bench {

@@ -1,34 +1,19 @@
 //! Relaying one connection into another: nothing is lost, nothing grows, and the ends are passed on.
 
+mod shape;
+
+use shape::shape;
 use std::cell::RefCell;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::thread;
-use tidegate_reactor::base::framing::Framing;
 use tidegate_reactor::event_loop::closures::{Callback, Loop};
 use tidegate_reactor::event_loop::{Shape, Timeouts};
 use tidegate_reactor::{Closures, Event, Id};
 
 type Log = Rc<RefCell<Vec<String>>>;
-
-fn shape() -> Rc<Shape> {
-    Rc::new(Shape {
-        timeouts: Timeouts::default(),
-        high_mark: 100_000,
-        low_mark: 20_000,
-        limit: 1 << 26,
-        hold: true,
-        framing: Framing::None,
-        max_frame: 65_536,
-        pull: false,
-        takes_descriptors: false,
-        tells_eof: false,
-        tells_timeout: false,
-        listener: Id::NONE,
-    })
-}
 
 fn pair() -> (TcpStream, TcpStream) {
     let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -37,7 +22,8 @@ fn pair() -> (TcpStream, TcpStream) {
 }
 
 fn wrap(event_loop: &Loop, stream: TcpStream, callback: Callback) -> Id {
-    event_loop.conn_open(&mut Some(OwnedFd::from(stream)), shape(), callback, true).unwrap()
+    let shape = Shape { high_mark: 100_000, low_mark: 20_000, ..shape() };
+    event_loop.conn_open(&mut Some(OwnedFd::from(stream)), Rc::new(shape), callback, true).unwrap()
 }
 
 fn noting(log: &Log) -> Callback {

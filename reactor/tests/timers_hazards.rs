@@ -1,27 +1,12 @@
 //! The timers and the hazards of time, one by one. Each comment names the mutation of the timers under which its
 //! test was seen to fail.
 
+mod limited;
+
 use std::collections::BTreeMap;
-use std::sync::mpsc;
-use std::time::Duration;
 
+use limited::limited;
 use tidegate_reactor::base::timers::{TimerKey, Timers};
-
-/// Long beyond what any test here takes, so that a hang fails instead of blocking the suite.
-const TIME_LIMIT: Duration = Duration::from_secs(120);
-
-/// Runs a test on a thread of its own and fails when it does not end in time.
-fn limited(test: impl FnOnce() + Send + 'static) {
-    let (done, ended) = mpsc::channel();
-    let thread = std::thread::spawn(move || {
-        test();
-        let _ = done.send(());
-    });
-    match ended.recv_timeout(TIME_LIMIT) {
-        Err(mpsc::RecvTimeoutError::Timeout) => panic!("no end within {TIME_LIMIT:?}"),
-        _ => thread.join().unwrap_or_else(|cause| std::panic::resume_unwind(cause)),
-    }
-}
 
 /// xorshift64*: the same numbers in every run.
 struct Random(u64);

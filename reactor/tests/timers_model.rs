@@ -4,28 +4,12 @@
 //! way on removal, when the entry that fills a hole keeps its old place, when an insertion does not lower the known
 //! earliest deadline, and when an entry stays where it is although its deadline was moved to an earlier time.
 
-use std::sync::mpsc;
-use std::time::Duration;
+mod limited;
 
+use limited::limited;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use tidegate_reactor::base::timers::{TimerKey, Timers};
-
-/// Long beyond what any test here takes, so that a hang fails instead of blocking the suite.
-const TIME_LIMIT: Duration = Duration::from_secs(120);
-
-/// Runs a test on a thread of its own and fails when it does not end in time.
-fn limited(test: impl FnOnce() + Send + 'static) {
-    let (done, ended) = mpsc::channel();
-    let thread = std::thread::spawn(move || {
-        test();
-        let _ = done.send(());
-    });
-    match ended.recv_timeout(TIME_LIMIT) {
-        Err(mpsc::RecvTimeoutError::Timeout) => panic!("no end within {TIME_LIMIT:?}"),
-        _ => thread.join().unwrap_or_else(|cause| std::panic::resume_unwind(cause)),
-    }
-}
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum State {

@@ -234,35 +234,6 @@ static inline int call_to(const tg_address *address)
 
 static inline void set_nonblocking(int fd) { MUST(fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) == 0); }
 
-/* One turn that waits at most ten seconds: what should come has come long before. */
-static inline bool a_turn(tg_loop loop)
-{
-    counter late = { .calls = 0 };
-    tg_handle guard = open_timer(loop, 10 * SECOND, 0, on_timer, &late);
-    CHECK(tg_loop_run_once(loop) >= 0);
-    CHECK_CODE(tg_close(guard), 0);
-    turns(loop, 1); /* gives `late` back */
-    return late.calls == 0;
-}
-
-/* Turns until it holds; fails when nothing comes any more. */
-#define UNTIL(loop, condition)                                                      \
-    do {                                                                            \
-        while (!(condition) && a_turn(loop)) { }                                    \
-        if (!(condition)) harness_fail(__FILE__, __LINE__, "in the end " #condition); \
-    } while (0)
-
-/* How many turns the loop makes while nothing is to be done: a spin makes thousands. */
-static inline int idle_turns(tg_loop loop)
-{
-    uint64_t before = stats_of(loop).turns;
-    CHECK_CODE(tg_loop_hold(loop), 0);
-    CHECK(tg_loop_run_until(loop, tg_now_ns() + 30 * MS) >= 0);
-    CHECK_CODE(tg_loop_unhold(loop), 0);
-    return (int)(stats_of(loop).turns - before);
-}
-#define CHECK_QUIET(loop) CHECK(idle_turns(loop) <= 8)
-
 /* Bytes that tell where they stand. */
 static inline unsigned char pattern_at(uint64_t place) { return (unsigned char)(place * 31 + (place >> 8) * 7 + (place >> 16)); }
 
@@ -312,13 +283,6 @@ static inline size_t fill(int fd)
     ssize_t sent;
     while ((sent = send(fd, bytes, sizeof bytes, MSG_DONTWAIT | MSG_NOSIGNAL)) > 0) all += (size_t)sent;
     return all;
-}
-
-static inline tg_conn_stats conn_stats(tg_handle conn)
-{
-    tg_conn_stats stats = TG_CONN_STATS_INIT;
-    CHECK_CODE(tg_conn_get_stats(conn, &stats), 0);
-    return stats;
 }
 
 /* Writes the pattern until at least so many bytes wait in the library. */

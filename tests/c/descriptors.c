@@ -191,7 +191,7 @@ static void descriptors_wait_behind_what_waits(void)
     open_taking(loop, &takes, &peer);
     talk_open(loop, peer, &sends);
     CHECK_CODE(tg_conn_pause(takes.id), 0);
-    while (talk_stats(sends.id).queued < sizeof block) {
+    while (conn_stats(sends.id).queued < sizeof block) {
         CHECK(tg_conn_write(sends.id, block, sizeof block) >= 0);
         all += sizeof block;
     }
@@ -277,7 +277,7 @@ static void closing_leaks_none(void)
         bundle_open(&of, 5);
         bundle_open(&waiting, 5);
         CHECK_CODE(tg_conn_write_descriptors(sends.id, of.all, 5, "x", 1), 0);
-        while (talk_stats(sends.id).queued == 0) CHECK(tg_conn_write(sends.id, block, sizeof block) >= 0);
+        while (conn_stats(sends.id).queued == 0) CHECK(tg_conn_write(sends.id, block, sizeof block) >= 0);
         CHECK(tg_conn_write_descriptors(sends.id, waiting.all, 5, "x", 1) >= 0);
         bundle_close(&of);
         bundle_close(&waiting);

@@ -125,42 +125,6 @@ static inline tg_handle talk_with(tg_loop loop, talk *it, int *peer)
     return talk_open(loop, ends[0], it);
 }
 
-/* One turn that waits at most ten seconds: what is to come has come long before. */
-static inline bool a_turn(tg_loop loop)
-{
-    counter late = { .calls = 0 };
-    tg_handle guard = open_timer(loop, 10 * SECOND, 0, on_timer, &late);
-    CHECK(tg_loop_run_once(loop) >= 0);
-    CHECK_CODE(tg_close(guard), 0);
-    turns(loop, 1); /* gives `late` back */
-    return late.calls == 0;
-}
-
-/* Turns until it holds; fails when nothing comes any more. */
-#define UNTIL(loop, condition)                                                           \
-    do {                                                                                 \
-        while (!(condition) && a_turn(loop)) { }                                         \
-        if (!(condition)) harness_fail(__FILE__, __LINE__, "at last " #condition);       \
-    } while (0)
-
-/* How many turns the loop makes in a time in which nothing is to be done: one that spins makes thousands. */
-static inline int idle_turns(tg_loop loop)
-{
-    uint64_t before = stats_of(loop).turns;
-    CHECK_CODE(tg_loop_hold(loop), 0);
-    CHECK(tg_loop_run_until(loop, tg_now_ns() + 30 * MS) >= 0);
-    CHECK_CODE(tg_loop_unhold(loop), 0);
-    return (int)(stats_of(loop).turns - before);
-}
-#define CHECK_QUIET(loop) CHECK(idle_turns(loop) <= 8)
-
-static inline tg_conn_stats talk_stats(tg_handle conn)
-{
-    tg_conn_stats stats = TG_CONN_STATS_INIT;
-    CHECK_CODE(tg_conn_get_stats(conn, &stats), 0);
-    return stats;
-}
-
 /* Reads what is there without waiting; how many bytes. */
 static inline size_t drink(int fd)
 {

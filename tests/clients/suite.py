@@ -32,7 +32,7 @@ import time
 
 from product.harness import DIST, TARGET, TOP, environment, have
 
-from . import balancers, servers
+from . import own_server, servers
 
 SOURCES = TOP / "c_examples" / "clients"
 SECONDS = 60  # a program needs a few; under valgrind on a busy machine some more
@@ -258,7 +258,7 @@ def one(suite, name, server_class, steps):
             suite.fail(f"{name}-server", str(error))
     if name == "curl_fetch":
         with tempfile.TemporaryDirectory(prefix="tidegate-") as place:
-            balancers.run(suite, program, pathlib.Path(place), fnv1a)
+            own_server.run(suite, program, pathlib.Path(place), fnv1a)
 
 
 def run(suite):

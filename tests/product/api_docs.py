@@ -6,7 +6,7 @@ and Errors, and Ownership where a pointer is taken or given.
 
 import re
 
-from . import source
+from . import other_libraries, source
 from .harness import TOP, shown, symbols
 
 SOURCE = TOP / "src"
@@ -121,3 +121,4 @@ def run(suite):
                   [export.at(what) for export in found for what in lacking(export)])
     suite.none_of("documented-codes-exist",
                   [export.at(what) for export in found for what in undefined_codes(export, known)])
+    other_libraries.run(suite)

@@ -21,8 +21,10 @@ from .snippets import blocks
 
 DOCUMENT = TOP / "docs" / "deploy" / "more-than-one-machine.md"
 STREAM_MODULE = pathlib.Path("/usr/lib/nginx/modules/ngx_stream_module.so")
+HTTP_PARSER = "http_parser.h is missing (Debian: libhttp-parser-dev)"
 PATIENCE = 30
 CLIENTS = 40
+LARGE = os.urandom(150_000)  # a file of both HTTP servers, larger than what a balancer keeps of it
 
 
 class Wrong(Exception):
@@ -73,6 +75,7 @@ class Farm:
         for root in self.roots:
             root.mkdir()
             (root / "index.html").write_text(root.name)
+            (root / "large").write_bytes(LARGE)
         self.echo = [self.start_echo(0), self.start_echo(0)]
         self.http = [self.start_http(0, 0), self.start_http(0, 1)]
 
@@ -152,12 +155,12 @@ def shout_together(port):
     return failures
 
 
-def fetch(port):
+def fetch(port, path="/"):
     client = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     try:
-        client.request("GET", "/")
+        client.request("GET", path)
         answer = client.getresponse()
-        return answer.status, answer.read().decode()
+        return answer.status, answer.read()
     finally:
         client.close()
 
@@ -165,6 +168,11 @@ def fetch(port):
 def fetched(port, count=20):
     """Statuses and bodies of some requests."""
     return {fetch(port) for _ in range(count)}
+
+
+def fetch_large(port, count=4):
+    """Statuses of some requests for the large file, and whether it came as it is."""
+    return {(status, body == LARGE) for status, body in (fetch(port, "/large") for _ in range(count))}
 
 
 def load(suite, name, port):
@@ -179,10 +187,11 @@ def load(suite, name, port):
 
 def try_out(suite, name, farm, tcp_port, http_port):
     """Everything that the document claims."""
-    both = {(200, "one"), (200, "two")}
+    both = {(200, b"one"), (200, b"two")}
     suite.none_of(f"{name}-tcp-clients-get-everything-back", shout_together(tcp_port))
     seen = fetched(http_port)
     suite.check(f"{name}-http-requests-are-spread", seen == both, seen)
+    suite.check(f"{name}-large-files-come-whole", fetch_large(http_port) == {(200, True)})
     load(suite, name, http_port)
 
     said = farm.echo[0].end()
@@ -190,7 +199,10 @@ def try_out(suite, name, farm, tcp_port, http_port):
     suite.check(f"{name}-tcp-clients-are-spread", count >= CLIENTS // 4, said)
     farm.http[0].end()
     seen = fetched(http_port)
-    suite.check(f"{name}-a-server-that-ends-takes-no-request-along", seen == {(200, "two")}, seen)
+    suite.check(f"{name}-a-server-that-ends-takes-no-request-along", seen == {(200, b"two")}, seen)
+    ends = [server.process.returncode for server in (farm.echo[0], farm.http[0])]
+    suite.check(f"{name}-servers-end-in-good-order", ends == [0, 0], ends)
+    suite.check(f"{name}-large-files-still-come-whole", fetch_large(http_port) == {(200, True)})
     suite.none_of(f"{name}-a-server-that-ends-takes-no-client-along", shout_together(tcp_port))
 
     farm.echo[0] = farm.start_echo(farm.echo[0].port)
@@ -234,7 +246,13 @@ def with_balancer(suite, name, start, text, programs):
             farm.end()
 
 
+def has_http_parser(suite):
+    return suite.run(["cc", "-E", "-include", "http_parser.h", "-xc", os.devnull]).ok
+
+
 def built(suite, programs, name, *libraries):
+    """Builds an example into the directory programs."""
+    programs.mkdir(parents=True, exist_ok=True)
     return suite.command(f"{name}-builds", [
         "cc", "-O2", f"-I{TOP / 'include'}", TOP / "c_examples" / f"{name}.c", "-o", programs / name, f"-L{DIST}",
         f"-Wl,-rpath,{DIST}", "-ltidegate", "-pthread", *libraries]).ok
@@ -244,11 +262,10 @@ def run(suite):
     texts = {block.language: "\n".join(block.lines) + "\n" for block in blocks(DOCUMENT) if block.language}
     if not suite.check("the-document-shows-both", {"nginx", "haproxy"} <= texts.keys(), sorted(texts)):
         return
-    if not suite.run(["cc", "-E", "-include", "http_parser.h", "-xc", os.devnull]).ok:
-        suite.skip("balancers", "http_parser.h is missing (Debian: libhttp-parser-dev)")
+    if not has_http_parser(suite):
+        suite.skip("balancers", HTTP_PARSER)
         return
     programs = TARGET / "deploy"
-    programs.mkdir(parents=True, exist_ok=True)
     if not all(built(suite, programs, *what) for what in (("16_upper_echo",), ("20_http", "-lhttp_parser"))):
         return
     if have("nginx") and STREAM_MODULE.exists():

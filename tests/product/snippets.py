@@ -19,7 +19,7 @@ FENCE = re.compile(r"^(?P<indent> {0,3})(?P<marks>`{3,}|~{3,})\s*(?P<info>[^`]*)
 CHECKED = ("c", "python")
 # Languages that are shown and not checked. Another word is an error: a misspelt one would go unchecked.
 SHOWN = ("", "text", "sh", "console", "toml", "cmake", "make", "rust", "diff",
-         "nginx", "haproxy")  # run by tests/clients/balancers.py and deploy.py
+         "nginx", "haproxy")  # run by deploy.py
 SECONDS = 20
 
 
