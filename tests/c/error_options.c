@@ -9,13 +9,16 @@ static void connections(void)
     begin();
     options.high_watermark = 5;
     options.low_watermark = 10;
-    SAYS(TG_EINVAL, "options = {.high_watermark = 5, .low_watermark = 10}, out", tg_conn_connect(loop, &address, &options, &out));
+    SAYS(TG_EINVAL, "options = {.high_watermark = 5, .low_watermark = 10}, out",
+         tg_conn_connect(loop, &address, &options, &out));
     options.high_watermark = 0;
     options.low_watermark = 2 << 20; /* above what is the default */
-    SAYS(TG_EINVAL, ": low = 2097152, high = 1048576, limit = 67108864", tg_conn_connect_name(loop, "h", "1", &options, &out));
+    SAYS(TG_EINVAL, ": low = 2097152, high = 1048576, limit = 67108864",
+         tg_conn_connect_name(loop, "h", "1", &options, &out));
     options.low_watermark = 0;
     options.read_timeout_ns = INT64_MIN;
-    SAYS(TG_EINVAL, "options = {.read_timeout_ns = -9223372036854775808}", tg_conn_connect(loop, &address, &options, &out));
+    SAYS(TG_EINVAL, "options = {.read_timeout_ns = -9223372036854775808}",
+         tg_conn_connect(loop, &address, &options, &out));
     options.read_timeout_ns = 0;
     options.linger_ns = -2;
     SAYS(TG_EINVAL, "options = {.linger_ns = -2}", tg_conn_open(loop, 0, &options, &out));
@@ -23,7 +26,8 @@ static void connections(void)
     options.framing = 0x102;
     options.max_frame = SIZE_MAX;
     options.flags = 0x4000;
-    SAYS(TG_EINVAL, "{.flags = 0x4000, .framing = 258, .max_frame = 18446744073709551615}", tg_conn_open(loop, 0, &options, &out));
+    SAYS(TG_EINVAL, "{.flags = 0x4000, .framing = 258, .max_frame = 18446744073709551615}",
+         tg_conn_open(loop, 0, &options, &out));
     options.framing = 6;
     options.max_frame = 0;
     options.flags = 0;
@@ -44,7 +48,8 @@ static void listeners_and_groups(void)
     tg_address address = address_of("127.0.0.1", 0), name = unix_address("/p", 2);
     begin();
     options.mode = 01777;
-    SAYS(TG_EINVAL, "address = 127.0.0.1:0, options = {.mode = 01777}", tg_listener_open(loop, &address, &options, &out));
+    SAYS(TG_EINVAL, "address = 127.0.0.1:0, options = {.mode = 01777}",
+         tg_listener_open(loop, &address, &options, &out));
     options.mode = 0;
     options.max_conns = 16777217;
     SAYS(TG_EINVAL, "{.max_conns = 16777217}", tg_listener_open(loop, &address, &options, &out));
@@ -53,7 +58,8 @@ static void listeners_and_groups(void)
     SAYS(TG_EINVAL, "fd = 0, options = {.backlog = 5}", tg_listener_adopt(loop, 0, &options, &out));
     options.conn = &conn;
     conn.idle_timeout_ns = -7;
-    SAYS(TG_EINVAL, "{.conn = {.idle_timeout_ns = -7}, .backlog = 5}", tg_listener_open(loop, &address, &options, &out));
+    SAYS(TG_EINVAL, "{.conn = {.idle_timeout_ns = -7}, .backlog = 5}",
+         tg_listener_open(loop, &address, &options, &out));
     group.address = &address;
     group.listener = &options;
     SAYS(TG_EINVAL, "{.address = 127.0.0.1:0, .listener = {.conn = {.idle_timeout_ns = -7}, .backlog = 5}}",
@@ -229,7 +235,8 @@ static void long_arguments_leave_room_for_the_reason(void)
     options.directory = raw;
     options.argv = arguments;
     SAYS(TG_ESTALE, "\\x01", tg_process_open(0, &options, &out));
-    SAYS(TG_ESTALE, "…): TG_ESTALE: the id is not, or is no longer, that of an open object", tg_process_open(0, &options, &out));
+    SAYS(TG_ESTALE, "…): TG_ESTALE: the id is not, or is no longer, that of an open object",
+         tg_process_open(0, &options, &out));
     CHECK(strlen(tg_last_error()) < 1024);
 }
 

@@ -81,7 +81,8 @@ static void paths(void)
     watch.callback = never_changed;
     SAYS(-ENOENT, "path = \"/not/there\",", tg_watch_open(loop, "/not/there", &watch, &out));
     SAYS(-ENOENT, "path = \"\",", tg_watch_open(loop, "", &watch, &out));
-    SAYS(TG_EINVAL, "path = \"/p\", flags = 0x80000000, mode = 0,", tg_file_open(loop, "/p", 1u << 31, 0, &options, &out));
+    SAYS(TG_EINVAL, "path = \"/p\", flags = 0x80000000, mode = 0,",
+         tg_file_open(loop, "/p", 1u << 31, 0, &options, &out));
     SAYS(TG_EINVAL, "mode = 07777777,", tg_file_open(loop, "/p", TG_FILE_READ, 07777777, &options, &out));
     SAYS(TG_EINVAL, "path = \"/p\", mode = 0100644,", tg_path_mkdir(loop, "/p", 0100644, &options, &out));
     SAYS(TG_EINVAL, "path = \"/p\", flags = 0x40000000,", tg_path_stat(loop, "/p", 1u << 30, &options, &out));
@@ -131,7 +132,8 @@ static void families_of_the_system(void)
     SAYS(TG_EINVAL, "length = 1, ", tg_address_from_sockaddr(&other, 1, &address));
     SAYS(TG_EINVAL, "sockaddr = NULL, length = 16,", tg_address_from_sockaddr(NULL, 16, &address));
     memcpy(room + 1, &unaligned, sizeof unaligned);
-    SAYS(TG_ESTALE, "address = 10.1.2.3:80,", tg_conn_connect(0, (const tg_address *)(void *)(room + 1), NULL, &out));
+    SAYS(TG_ESTALE, "address = 10.1.2.3:80,",
+         tg_conn_connect(0, (const tg_address *)(void *)(room + 1), NULL, &out));
 }
 
 /* mutation: the receivers are not noted. */
@@ -199,10 +201,12 @@ static void numbers(void)
     MUST(tg_timer_open(loop, -1, 0, &options, &timer) == 0);
     SAYS(TG_EINVAL, "delay_ns = -9223372036854775808, repeat_ns = 9223372036854775807)",
          tg_timer_start(timer, INT64_MIN, INT64_MAX));
-    SAYS(TG_EINVAL, "clock = 4294967295, deadline_ns = 1, repeat_ns = 0)", tg_timer_start_at(timer, UINT32_MAX, 1, 0));
+    SAYS(TG_EINVAL, "clock = 4294967295, deadline_ns = 1, repeat_ns = 0)",
+         tg_timer_start_at(timer, UINT32_MAX, 1, 0));
     SAYS(TG_EINVAL, "signum = -2147483648,", tg_signal_open(loop, INT32_MIN, NULL, &out));
     SAYS(TG_EBADFD, "fd = -1,", tg_conn_open(loop, -1, NULL, &out));
-    SAYS(TG_ESTALE, "(conn = 0xffffffffffffffff, token = 18446744073709551615)", tg_conn_mark(UINT64_MAX, UINT64_MAX));
+    SAYS(TG_ESTALE, "(conn = 0xffffffffffffffff, token = 18446744073709551615)",
+         tg_conn_mark(UINT64_MAX, UINT64_MAX));
     SAYS(TG_ESTALE, "from_offset = -1, to_offset = -2, length = 18446744073709551615,",
          tg_file_copy(1, 1, -1, -2, UINT64_MAX, NULL, &out));
     MUST(tg_poller_new(NULL, &poller) == 0);
@@ -261,16 +265,19 @@ static void the_code_and_the_reason_agree(void)
     MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
     MUST(tg_conn_open(loop, ends[0], NULL, &conn) == 0);
     MUST(tg_rate_open(loop, &limits, &rate) == 0);
-    REASON(TG_ENOENT, "what the call is about is not there (the connection does not obey this limit)", tg_conn_leave_rate(conn, rate));
+    REASON(TG_ENOENT, "what the call is about is not there (the connection does not obey this limit)",
+           tg_conn_leave_rate(conn, rate));
     CHECK_CODE(tg_conn_join_rate(conn, rate), 0);
     REASON(TG_EEXIST, "what was to be added is there already, or taken by something else (the connection obeys this limit already)",
            tg_conn_join_rate(conn, rate));
     CHECK_CODE(tg_close(conn), 0);
     CHECK_CODE(tg_close(rate), 0);
     MUST(tg_poller_new(NULL, &poller) == 0);
-    REASON(TG_ENOENT, "what the call is about is not there (the descriptor is not registered)", tg_poller_remove(poller, ends[1]));
+    REASON(TG_ENOENT, "what the call is about is not there (the descriptor is not registered)",
+           tg_poller_remove(poller, ends[1]));
     MUST(tg_poller_add(poller, ends[1], TG_READ, TG_LEVEL, 0) == 0);
-    REASON(TG_EEXIST, "(the descriptor is registered already)", tg_poller_add(poller, ends[1], TG_READ, TG_LEVEL, 0));
+    REASON(TG_EEXIST, "(the descriptor is registered already)",
+           tg_poller_add(poller, ends[1], TG_READ, TG_LEVEL, 0));
     CHECK_CODE(tg_poller_free(poller), 0);
     CHECK_EQ(close(ends[1]), 0);
     end();
@@ -279,7 +286,8 @@ static void the_code_and_the_reason_agree(void)
 static void on_inside(tg_loop self, void *user)
 {
     (void)self, (void)user;
-    REASON(TG_EBUSY, "TG_EBUSY: what the call is about is in use at present (the loop is running)", tg_loop_detach(loop));
+    REASON(TG_EBUSY, "TG_EBUSY: what the call is about is in use at present (the loop is running)",
+           tg_loop_detach(loop));
     REASON(TG_EREENTRANT, "from inside itself (the loop is running)", tg_loop_run(loop));
 }
 
