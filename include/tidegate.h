@@ -260,6 +260,13 @@ typedef struct tg_loop_options {
   uint32_t work_threads;
   /** Batch loops: how many bytes the records of a turn may carry, 131,072 to 1,073,741,824; 0: 1,048,576. */
   uint32_t batch_data;
+  /**
+   * How many works, look-ups (those of tg_conn_connect_name included) and operations on files may wait or run at once; 0:
+   * 1,048,576. More are TG_ENOBUFS.
+   */
+  uint32_t max_jobs;
+  /** 0. */
+  uint32_t reserved;
 } tg_loop_options;
 
 /** What a loop tells about itself. Times in nanoseconds, counts since the loop was made. */
@@ -1164,8 +1171,9 @@ typedef struct tg_work_options {
  * Thread: the loop's.
  * Callable from callbacks: yes.
  * Ownership: options->user is the library's once 0 was returned, and the function's while it runs.
- * Errors: TG_EINVAL (run or out is NULL; unknown flags; no callback; functions on a batch loop), TG_ENOMEM, TG_ELIMIT,
- * TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EAGAIN (no thread can be started).
+ * Errors: TG_EINVAL (run or out is NULL; unknown flags; no callback; functions on a batch loop), TG_ENOBUFS (max_jobs of
+ * the loop), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EAGAIN (no thread can be
+ * started).
  */
 TG_API int tg_work_open(tg_loop loop,
                         tg_work_fn run,
@@ -1428,9 +1436,10 @@ typedef struct tg_conn_options {
  * Thread: the loop's.
  * Callable from callbacks: yes.
  * Ownership: fd (without TG_CONN_DUPLICATE) and options->user are the library's once 0 was returned.
- * Errors: TG_EINVAL (out is NULL; a number of the options is out of range; a directory, a datagram socket), TG_EBADFD,
- * TG_EEXIST (it is being watched, or belongs to a handle), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD,
- * TG_EFORKED, TG_EPANIC, -EMFILE (TG_CONN_DUPLICATE).
+ * Errors: TG_EINVAL (out is NULL; a number of the options is out of range; a directory, a datagram socket, a socket that
+ * listens), TG_EBADFD, TG_EEXIST (it is being watched, or belongs to a handle), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND,
+ * TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EMFILE (TG_CONN_DUPLICATE). That a socket is not connected, or not any more, comes
+ * by on_close.
  */
 TG_API int tg_conn_open(tg_loop loop,
                         tg_fd fd,
@@ -1447,7 +1456,8 @@ TG_API int tg_conn_open(tg_loop loop,
  * Ownership: options->user is the library's once 0 was returned; the rest is copied.
  * Errors: TG_EINVAL (address or out is NULL, or not an address; a number of the options is out of range), TG_ENOMEM,
  * TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, and what the system refuses at once:
- * -ECONNREFUSED and -ENOENT (Unix sockets), -ENETUNREACH, -EADDRNOTAVAIL, -EACCES, -EMFILE, -ENFILE.
+ * -ECONNREFUSED, -ENOENT and -EAGAIN (Unix sockets; the last: as many wait to be accepted as the server allows, try again
+ * later), -ENETUNREACH, -EADDRNOTAVAIL, -EACCES, -EMFILE, -ENFILE.
  */
 TG_API int tg_conn_connect(tg_loop loop,
                            const tg_address *address,
@@ -1465,7 +1475,8 @@ TG_API int tg_conn_connect(tg_loop loop,
  * Callable from callbacks: yes.
  * Ownership: options->user is the library's once 0 was returned; the rest is copied.
  * Errors: TG_EINVAL (a NULL; a name of more than 1,024 bytes; a port above 65,535; a number of the options is out of range),
- * TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EAGAIN (no thread can be started).
+ * TG_ENOBUFS (max_jobs of the loop), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC,
+ * -EAGAIN (no thread can be started).
  */
 TG_API int tg_conn_connect_name(tg_loop loop,
                                 const char *host,
@@ -1485,7 +1496,8 @@ TG_API int tg_conn_connect_name(tg_loop loop,
  * Returns: 0, or 1 when more than the high watermark waits now: wait for on_drain before writing more.
  * Errors: TG_EINVAL (data is NULL), TG_ENOBUFS (more than the limit would wait), TG_ENOMEM, TG_ESTALE, TG_EKIND,
  * TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EPIPE (after tg_conn_shutdown or tg_conn_finish, or the connection is over);
- * -EPIPE, -ECONNRESET and the like when the system refuses: then the connection is over.
+ * -EPIPE, -ECONNRESET and the like when the system refuses: then the connection is over, after what the peer had sent
+ * before was delivered (unless reading is paused).
  */
 TG_API int tg_conn_write(tg_handle conn,
                          const void *data,
@@ -1504,7 +1516,8 @@ TG_API int tg_conn_writev(tg_handle conn, const tg_buffer *buffers, size_t count
 
 /**
  * Writes bytes without copying them: the memory is the library's until free gives it back. With a NULL free it must stay
- * as it is as long as the connection lives.
+ * as it is as long as the connection lives. Until it is given back it counts its bytes and 128 more for the watermarks and the
+ * limit.
  *
  * Thread: the loop's.
  * Callable from callbacks: yes.
@@ -1521,14 +1534,16 @@ TG_API int tg_conn_write_owned(tg_handle conn,
 
 /**
  * Sends a part of a file behind what waits, by the kernel alone where it can (Linux: sendfile). A file that turns out to be
- * shorter ends the connection with -EIO. It does not count for the watermarks, as it takes no memory.
+ * shorter ends the connection with -EIO. While it waits it counts 16 KiB for the watermarks and the limit, whatever its length:
+ * it takes no memory, but a descriptor.
  *
  * Thread: the loop's.
  * Callable from callbacks: yes.
  * Ownership: file stays the caller's, who may close it at once: the library works on a duplicate.
- * Errors: TG_EINVAL (a negative offset; a length below -1; not a regular file), TG_EBADFD, TG_ENOMEM, TG_ESTALE, TG_EKIND,
- * TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EPIPE (after tg_conn_shutdown or tg_conn_finish, or the connection is over),
- * -EMFILE.
+ * Returns: 0, or 1 when more than the high watermark waits now: wait for on_drain before sending more.
+ * Errors: TG_EINVAL (a negative offset; a length below -1; an end above INT64_MAX; not a regular file that is open for
+ * reading), TG_EBADFD, TG_ENOBUFS (more than the limit waits already), TG_ENOMEM, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD,
+ * TG_EFORKED, TG_EPANIC, -EPIPE (after tg_conn_shutdown or tg_conn_finish, or the connection is over), -EMFILE.
  */
 TG_API int tg_conn_send_file(tg_handle conn,
                              tg_fd file,
@@ -1537,7 +1552,7 @@ TG_API int tg_conn_send_file(tg_handle conn,
 
 /**
  * Passes descriptors to the peer of a Unix socket with the first of some bytes (at least one), behind what waits. The peer
- * gets duplicates.
+ * gets duplicates. Each counts 16 KiB for the watermarks and the limit while it waits.
  *
  * Thread: the loop's.
  * Callable from callbacks: yes.
@@ -1554,11 +1569,12 @@ TG_API int tg_conn_write_descriptors(tg_handle conn,
 
 /**
  * Marks a place in what is written: on_written comes with the token when everything accepted until now was passed to the
- * system, or will not be.
+ * system, or will not be. Until then it counts 128 bytes for the watermarks and the limit.
  *
  * Thread: the loop's.
  * Callable from callbacks: yes.
- * Errors: TG_ENOMEM, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EPIPE (the connection is over).
+ * Errors: TG_ENOBUFS (more than the limit waits already), TG_ENOMEM, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED,
+ * TG_EPANIC, -EPIPE (the connection is over).
  */
 TG_API int tg_conn_mark(tg_handle conn,
                         uint64_t token);
@@ -1883,7 +1899,7 @@ typedef struct tg_listener_options {
   uint32_t backlog;
   /** At so many open connections accepting rests until one is closed. Default: 65,536. */
   uint32_t max_conns;
-  /** The permissions of a Unix socket's file, such as 0600; 0: as the process makes files. */
+  /** The permissions of a Unix socket's file, such as 0600; 0: as the process makes files. Of other addresses 0. */
   uint32_t mode;
   /** How many connections may be accepted a turn, so that a rush leaves those that are there their turn. Default: 64. */
   uint32_t accepts_per_turn;
@@ -1895,7 +1911,8 @@ typedef struct tg_listener_options {
  * Listens on an address and accepts connections: TCP over IPv4 or IPv6 (:: takes IPv4, too, unless TG_LISTENER_V6_ONLY),
  * a Unix socket by its path or abstract name. Port 0 lets the system choose; tg_listener_get_local tells which. The file
  * that a dead server has left under a Unix path is replaced, that of a living one is -EADDRINUSE; closing removes the file,
- * if it is still ours.
+ * if it is still ours. A server that has bound its path and does not listen yet looks like a dead one: those that may be
+ * started at the same moment need an abstract name or a lock of their own.
  *
  * Thread: the loop's.
  * Callable from callbacks: yes.
@@ -2046,9 +2063,10 @@ TG_API int tg_conn_join_rate(tg_handle conn,
  *
  * Thread: the loop's.
  * Callable from callbacks: yes.
- * Errors: TG_ENOENT (it does not obey it), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ * Errors: TG_ENOENT (it does not obey it), TG_ESTALE (one of them is closed), TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
  */
-TG_API int tg_conn_leave_rate(tg_handle conn, tg_handle rate);
+TG_API int tg_conn_leave_rate(tg_handle conn,
+                              tg_handle rate);
 
 /* ---- Groups of loops ------------------------------------------------------- */
 
@@ -3119,9 +3137,9 @@ typedef struct tg_resolve_name_options {
  * Thread: the loop's.
  * Callable from callbacks: yes.
  * Ownership: the names are copied; options->user is the library's once 0 was returned.
- * Errors: TG_EINVAL (out is NULL; a name of more than 1,024 bytes; a port above 65,535; an unknown family; unknown
- * flags; no callback; functions on a batch loop), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD,
- * TG_EFORKED, TG_EPANIC, -EAGAIN (no thread can be started).
+ * Errors: TG_EINVAL (out is NULL; a name of more than 1,024 bytes; a port above 65,535; an unknown family; unknown flags;
+ * no callback; functions on a batch loop), TG_ENOBUFS (max_jobs of the loop), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND,
+ * TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EAGAIN (no thread can be started).
  *
  * # Safety host and service are NULL or strings; options is NULL or as large as its first member says; out is
  * NULL or writable; the functions may be called with user on the loop's thread.
@@ -3141,8 +3159,9 @@ TG_API int tg_resolve_open(tg_loop loop,
  * Callable from callbacks: yes.
  * Ownership: the address is copied; options->user is the library's once 0 was returned.
  * Errors: TG_EINVAL (address or out is NULL; not an address of IPv4 or IPv6; unknown flags, or both of
- * TG_RESOLVE_NUMERIC and TG_RESOLVE_NAME_REQUIRED; no callback; functions on a batch loop), TG_ENOMEM, TG_ELIMIT,
- * TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EAGAIN (no thread can be started).
+ * TG_RESOLVE_NUMERIC and TG_RESOLVE_NAME_REQUIRED; no callback; functions on a batch loop), TG_ENOBUFS (max_jobs of the
+ * loop), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EAGAIN (no thread can be
+ * started).
  *
  * # Safety address is NULL or readable; options is NULL or as large as its first member says; out is NULL or
  * writable; the functions may be called with user on the loop's thread.
@@ -3309,8 +3328,8 @@ typedef struct tg_file_options {
  * Callable from callbacks: yes.
  * Ownership: path is copied; options->user is the library's once 0 was returned.
  * Errors: TG_EINVAL (path or out is NULL; flags that are unknown or do not go together; mode has other bits than
- * 07777; no callback; functions on a batch loop), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED,
- * TG_EPANIC, -EAGAIN (no thread can be started).
+ * 07777; no callback; functions on a batch loop), TG_ENOBUFS (max_jobs of the loop), TG_ENOMEM, TG_ELIMIT, TG_ESTALE,
+ * TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EAGAIN (no thread can be started).
  */
 TG_API int tg_file_open(tg_loop loop,
                         const char *path,
@@ -3365,8 +3384,8 @@ TG_API int tg_file_get_fd(tg_handle file,
  * Callable from callbacks: yes.
  * Ownership: options->user is the library's once 0 was returned.
  * Errors: TG_EINVAL (out is NULL; an offset below -1; unknown flags; no callback; functions on a batch loop; on a batch
- * loop, more than 66,048 bytes), TG_ENOMEM (for length bytes, too), TG_ELIMIT, TG_ESTALE, TG_EKIND (file is not one),
- * TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EAGAIN (no thread can be started).
+ * loop, more than 66,048 bytes), TG_ENOBUFS (max_jobs of the loop), TG_ENOMEM (for length bytes, too), TG_ELIMIT,
+ * TG_ESTALE, TG_EKIND (file is not one), TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EAGAIN (no thread can be started).
  */
 TG_API int tg_file_read(tg_handle file,
                         int64_t offset,
@@ -3516,8 +3535,9 @@ TG_API int tg_file_copy(tg_handle from,
  * Thread: the loop's.
  * Callable from callbacks: yes.
  * Ownership: path is copied; options->user is the library's once 0 was returned.
- * Errors: TG_EINVAL (path or out is NULL; unknown flags; no callback; functions on a batch loop), TG_ENOMEM, TG_ELIMIT,
- * TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EAGAIN (no thread can be started).
+ * Errors: TG_EINVAL (path or out is NULL; unknown flags; no callback; functions on a batch loop), TG_ENOBUFS (max_jobs
+ * of the loop), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EAGAIN (no thread can be
+ * started).
  */
 TG_API int tg_path_stat(tg_loop loop,
                         const char *path,
@@ -3888,7 +3908,7 @@ TG_API int tg_watch_open(tg_loop loop,
 
 /* For example: tg_io_options options = TG_IO_OPTIONS_INIT; */
 #define TG_PROCESS_STATS_INIT { sizeof(tg_process_stats), 0, 0, 0 }
-#define TG_LOOP_OPTIONS_INIT { sizeof(tg_loop_options), 0, 0, 0, 0, 0, 0 }
+#define TG_LOOP_OPTIONS_INIT { sizeof(tg_loop_options), 0, 0, 0, 0, 0, 0, 0, 0 }
 #define TG_LOOP_STATS_INIT { sizeof(tg_loop_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 #define TG_HANDLE_INFO_INIT { sizeof(tg_handle_info), 0, 0, 0, 0, 0, 0 }
 #define TG_IO_OPTIONS_INIT { sizeof(tg_io_options), NULL, NULL, NULL, 0, TG_LEVEL, 0 }

@@ -39,11 +39,17 @@ pub struct tg_loop_options {
     pub work_threads: u32,
     /// Batch loops: how many bytes the records of a turn may carry, 131,072 to 1,073,741,824; 0: 1,048,576.
     pub batch_data: u32,
+    /// How many works, look-ups (those of tg_conn_connect_name included) and operations on files may wait or run at once; 0:
+    /// 1,048,576. More are TG_ENOBUFS.
+    pub max_jobs: u32,
+    /// 0.
+    pub reserved: u32,
 }
 
 // SAFETY: repr(C), `size` first, integers only.
 unsafe impl Sized_ for tg_loop_options {
-    members!(tg_loop_options: flags, batch_records, batch_submissions, max_posts, work_threads, batch_data);
+    members!(tg_loop_options: flags, batch_records, batch_submissions, max_posts, work_threads, batch_data, max_jobs,
+        reserved);
     const DEFAULT: Self = tg_loop_options {
         size: 0,
         flags: 0,
@@ -52,6 +58,8 @@ unsafe impl Sized_ for tg_loop_options {
         max_posts: 0,
         work_threads: 0,
         batch_data: 0,
+        max_jobs: 0,
+        reserved: 0,
     };
 }
 
@@ -141,8 +149,8 @@ pub(crate) fn make(options: tg_loop_options) -> Result<CLoop> {
     const USUAL: u32 = 1024;
     const DATA: std::ops::RangeInclusive<u32> = 1 << 17..=1 << 30;
     const USUAL_DATA: u32 = 1 << 20;
-    if options.flags & !TG_LOOP_BATCH != 0 {
-        return Err(Error::invalid("the options have unknown flags"));
+    if options.flags & !TG_LOOP_BATCH != 0 || options.reserved != 0 {
+        return Err(Error::invalid("the options have unknown flags, or a reserved member is not 0"));
     }
     if options.batch_records > MOST || options.batch_submissions > MOST {
         return Err(Error::invalid("a batch holds at most 65,536 records and submissions"));
@@ -153,8 +161,12 @@ pub(crate) fn make(options: tg_loop_options) -> Result<CLoop> {
     if options.batch_data != 0 && !DATA.contains(&options.batch_data) {
         return Err(Error::invalid("batch_data is below 131,072 or above 1,073,741,824"));
     }
-    let engine =
-        LoopOptions { max_posts: options.max_posts, work_threads: options.work_threads, ..LoopOptions::default() };
+    let engine = LoopOptions {
+        max_posts: options.max_posts,
+        work_threads: options.work_threads,
+        max_jobs: options.max_jobs,
+        ..LoopOptions::default()
+    };
     if options.flags & TG_LOOP_BATCH == 0 {
         return EventLoop::new(Outlet::Callbacks, engine, &POSTS);
     }

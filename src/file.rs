@@ -208,8 +208,8 @@ fn copy_of(bytes: &[u8]) -> Result<Vec<u8>> {
 /// Callable from callbacks: yes.
 /// Ownership: `path` is copied; `options->user` is the library's once 0 was returned.
 /// Errors: TG_EINVAL (`path` or `out` is NULL; flags that are unknown or do not go together; `mode` has other bits than
-/// 07777; no callback; functions on a batch loop), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED,
-/// TG_EPANIC, -EAGAIN (no thread can be started).
+/// 07777; no callback; functions on a batch loop), TG_ENOBUFS (max_jobs of the loop), TG_ENOMEM, TG_ELIMIT, TG_ESTALE,
+/// TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EAGAIN (no thread can be started).
 ///
 /// # Safety
 /// `path` is NULL or a string; `options` is NULL or as large as its first member says; `out` is NULL or writable.

@@ -11,6 +11,7 @@ use std::ffi::{c_int, c_void};
 use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
 use std::ptr::{null, null_mut};
 use std::rc::Rc;
+use tidegate_reactor::base::address::Address;
 use tidegate_reactor::event_loop::ListenerConfig;
 use tidegate_reactor::sys::bound::{self, BoundPath, ListenOptions};
 use tidegate_reactor::sys::socket;
@@ -60,7 +61,7 @@ pub struct tg_listener_options {
     pub backlog: u32,
     /// At so many open connections accepting rests until one is closed. Default: 65,536.
     pub max_conns: u32,
-    /// The permissions of a Unix socket's file, such as 0600; 0: as the process makes files.
+    /// The permissions of a Unix socket's file, such as 0600; 0: as the process makes files. Of other addresses 0.
     pub mode: u32,
     /// How many connections may be accepted a turn, so that a rush leaves those that are there their turn. Default: 64.
     pub accepts_per_turn: u32,
@@ -191,7 +192,8 @@ unsafe fn plan(loop_: tg_loop, options: tg_listener_options) -> Result<Plan> {
 /// Listens on an address and accepts connections: TCP over IPv4 or IPv6 (`::` takes IPv4, too, unless TG_LISTENER_V6_ONLY),
 /// a Unix socket by its path or abstract name. Port 0 lets the system choose; tg_listener_get_local tells which. The file
 /// that a dead server has left under a Unix path is replaced, that of a living one is -EADDRINUSE; closing removes the file,
-/// if it is still ours.
+/// if it is still ours. A server that has bound its path and does not listen yet looks like a dead one: those that may be
+/// started at the same moment need an abstract name or a lock of their own.
 ///
 /// Thread: the loop's.
 /// Callable from callbacks: yes.
@@ -213,6 +215,9 @@ pub unsafe extern "C" fn tg_listener_open(
         let (address, options, out) = unsafe { (convert::value(address), self::options(options), self::out(out)) };
         (|| {
             let (address, options, out) = (address?.to_engine()?, options?, out?);
+            if options.mode != 0 && !matches!(&address, Address::Unix(name) if name.is_path()) {
+                return Err(Error::invalid("only the file of a Unix socket has a mode"));
+            }
             // SAFETY: the caller's promise.
             let plan = unsafe { plan(loop_, options) }?;
             let (fd, path) = bound::listen(&address, &plan.listen_options())?;

@@ -124,7 +124,7 @@ pub extern "C" fn tg_conn_join_rate(conn: tg_handle, rate: tg_handle) -> c_int {
 ///
 /// Thread: the loop's.
 /// Callable from callbacks: yes.
-/// Errors: TG_ENOENT (it does not obey it), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+/// Errors: TG_ENOENT (it does not obey it), TG_ESTALE (one of them is closed), TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_conn_leave_rate(conn: tg_handle, rate: tg_handle) -> c_int {
     guard!(tg_conn_leave_rate(conn, rate), {

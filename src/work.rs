@@ -68,8 +68,9 @@ impl Call {
 /// Thread: the loop's.
 /// Callable from callbacks: yes.
 /// Ownership: `options->user` is the library's once 0 was returned, and the function's while it runs.
-/// Errors: TG_EINVAL (`run` or `out` is NULL; unknown flags; no callback; functions on a batch loop), TG_ENOMEM, TG_ELIMIT,
-/// TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EAGAIN (no thread can be started).
+/// Errors: TG_EINVAL (`run` or `out` is NULL; unknown flags; no callback; functions on a batch loop), TG_ENOBUFS (max_jobs of
+/// the loop), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EAGAIN (no thread can be
+/// started).
 ///
 /// # Safety
 /// `options` is NULL or as large as its first member says; `out` is NULL or writable; `run` may be called with `user` on

@@ -276,6 +276,8 @@ class tg_loop_options(ctypes.Structure):
         ("max_posts", ctypes.c_uint32),
         ("work_threads", ctypes.c_uint32),
         ("batch_data", ctypes.c_uint32),
+        ("max_jobs", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
     )
 
 

@@ -22,9 +22,10 @@ use tidegate_reactor::{Error, Result};
 /// Thread: the loop's.
 /// Callable from callbacks: yes.
 /// Ownership: `fd` (without TG_CONN_DUPLICATE) and `options->user` are the library's once 0 was returned.
-/// Errors: TG_EINVAL (`out` is NULL; a number of the options is out of range; a directory, a datagram socket), TG_EBADFD,
-/// TG_EEXIST (it is being watched, or belongs to a handle), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD,
-/// TG_EFORKED, TG_EPANIC, -EMFILE (TG_CONN_DUPLICATE).
+/// Errors: TG_EINVAL (`out` is NULL; a number of the options is out of range; a directory, a datagram socket, a socket that
+/// listens), TG_EBADFD, TG_EEXIST (it is being watched, or belongs to a handle), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND,
+/// TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EMFILE (TG_CONN_DUPLICATE). That a socket is not connected, or not any more, comes
+/// by `on_close`.
 ///
 /// # Safety
 /// `options` is NULL or as large as its first member says; `out` is NULL or writable; the functions may be called with
@@ -76,7 +77,8 @@ fn open(loop_: tg_loop, fd: tg_fd, options: tg_conn_options) -> Result<tg_handle
 /// Ownership: `options->user` is the library's once 0 was returned; the rest is copied.
 /// Errors: TG_EINVAL (`address` or `out` is NULL, or not an address; a number of the options is out of range), TG_ENOMEM,
 /// TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, and what the system refuses at once:
-/// -ECONNREFUSED and -ENOENT (Unix sockets), -ENETUNREACH, -EADDRNOTAVAIL, -EACCES, -EMFILE, -ENFILE.
+/// -ECONNREFUSED, -ENOENT and -EAGAIN (Unix sockets; the last: as many wait to be accepted as the server allows, try again
+/// later), -ENETUNREACH, -EADDRNOTAVAIL, -EACCES, -EMFILE, -ENFILE.
 ///
 /// # Safety
 /// `address` is NULL or readable; `options` is NULL or as large as its first member says; `out` is NULL or writable; the
@@ -115,7 +117,8 @@ fn connect(loop_: tg_loop, address: tg_address, options: tg_conn_options) -> Res
 /// Callable from callbacks: yes.
 /// Ownership: `options->user` is the library's once 0 was returned; the rest is copied.
 /// Errors: TG_EINVAL (a NULL; a name of more than 1,024 bytes; a port above 65,535; a number of the options is out of range),
-/// TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EAGAIN (no thread can be started).
+/// TG_ENOBUFS (max_jobs of the loop), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC,
+/// -EAGAIN (no thread can be started).
 ///
 /// # Safety
 /// `host` and `service` are NULL or strings; `options` is NULL or as large as its first member says; `out` is NULL or

@@ -19,7 +19,8 @@ use tidegate_reactor::{Error, Result};
 /// Returns: 0, or 1 when more than the high watermark waits now: wait for `on_drain` before writing more.
 /// Errors: TG_EINVAL (`data` is NULL), TG_ENOBUFS (more than the limit would wait), TG_ENOMEM, TG_ESTALE, TG_EKIND,
 /// TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EPIPE (after tg_conn_shutdown or tg_conn_finish, or the connection is over);
-/// -EPIPE, -ECONNRESET and the like when the system refuses: then the connection is over.
+/// -EPIPE, -ECONNRESET and the like when the system refuses: then the connection is over, after what the peer had sent
+/// before was delivered (unless reading is paused).
 ///
 /// # Safety
 /// `data` is NULL or has `length` bytes.
@@ -61,7 +62,8 @@ pub unsafe extern "C" fn tg_conn_writev(conn: tg_handle, buffers: *const tg_buff
 }
 
 /// Writes bytes without copying them: the memory is the library's until `free` gives it back. With a NULL `free` it must stay
-/// as it is as long as the connection lives.
+/// as it is as long as the connection lives. Until it is given back it counts its bytes and 128 more for the watermarks and the
+/// limit.
 ///
 /// Thread: the loop's.
 /// Callable from callbacks: yes.
@@ -112,25 +114,30 @@ impl Buffer for Lent {
 }
 
 /// Sends a part of a file behind what waits, by the kernel alone where it can (Linux: sendfile). A file that turns out to be
-/// shorter ends the connection with -EIO. It does not count for the watermarks, as it takes no memory.
+/// shorter ends the connection with -EIO. While it waits it counts 16 KiB for the watermarks and the limit, whatever its length:
+/// it takes no memory, but a descriptor.
 ///
 /// Thread: the loop's.
 /// Callable from callbacks: yes.
 /// Ownership: `file` stays the caller's, who may close it at once: the library works on a duplicate.
-/// Errors: TG_EINVAL (a negative offset; a length below -1; not a regular file), TG_EBADFD, TG_ENOMEM, TG_ESTALE, TG_EKIND,
-/// TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EPIPE (after tg_conn_shutdown or tg_conn_finish, or the connection is over),
-/// -EMFILE.
+/// Returns: 0, or 1 when more than the high watermark waits now: wait for `on_drain` before sending more.
+/// Errors: TG_EINVAL (a negative offset; a length below -1; an end above INT64_MAX; not a regular file that is open for
+/// reading), TG_EBADFD, TG_ENOBUFS (more than the limit waits already), TG_ENOMEM, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD,
+/// TG_EFORKED, TG_EPANIC, -EPIPE (after tg_conn_shutdown or tg_conn_finish, or the connection is over), -EMFILE.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_conn_send_file(conn: tg_handle, file: tg_fd, offset: i64, length: i64) -> c_int {
     guard!(tg_conn_send_file(conn, file, offset, length), send_file(conn, file, offset, length))
 }
 
-fn send_file(conn: tg_handle, file: tg_fd, offset: i64, length: i64) -> Result<()> {
-    if offset < 0 || length < -1 {
-        return Err(Error::invalid("a negative offset, or a length below -1"));
+fn send_file(conn: tg_handle, file: tg_fd, offset: i64, length: i64) -> Result<bool> {
+    if offset < 0 || length < -1 || offset.checked_add(length).is_none() {
+        return Err(Error::invalid("a negative offset, a length below -1, or an end above INT64_MAX"));
     }
     let (found, id) = find_handle(conn)?;
     let size = tidegate_reactor::sys::stream::regular_size(file)?;
+    if !tidegate_reactor::sys::tty::access(file)?.reads {
+        return Err(Error::invalid("the file is not open for reading"));
+    }
     let rest = u64::try_from(size.saturating_sub(offset)).unwrap_or(0);
     let length = u64::try_from(length).unwrap_or(rest);
     let file = Arc::new(tidegate_reactor::sys::socket::duplicate(file)?);
@@ -138,7 +145,7 @@ fn send_file(conn: tg_handle, file: tg_fd, offset: i64, length: i64) -> Result<(
 }
 
 /// Passes descriptors to the peer of a Unix socket with the first of some bytes (at least one), behind what waits. The peer
-/// gets duplicates.
+/// gets duplicates. Each counts 16 KiB for the watermarks and the limit while it waits.
 ///
 /// Thread: the loop's.
 /// Callable from callbacks: yes.
@@ -177,11 +184,12 @@ fn pass(conn: tg_handle, numbers: &[tg_fd], bytes: &[u8]) -> Result<bool> {
 }
 
 /// Marks a place in what is written: `on_written` comes with the token when everything accepted until now was passed to the
-/// system, or will not be.
+/// system, or will not be. Until then it counts 128 bytes for the watermarks and the limit.
 ///
 /// Thread: the loop's.
 /// Callable from callbacks: yes.
-/// Errors: TG_ENOMEM, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EPIPE (the connection is over).
+/// Errors: TG_ENOBUFS (more than the limit waits already), TG_ENOMEM, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED,
+/// TG_EPANIC, -EPIPE (the connection is over).
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_conn_mark(conn: tg_handle, token: u64) -> c_int {
     guard!(tg_conn_mark(conn, token), {

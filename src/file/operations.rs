@@ -32,8 +32,8 @@ macro_rules! operation {
 /// Callable from callbacks: yes.
 /// Ownership: `options->user` is the library's once 0 was returned.
 /// Errors: TG_EINVAL (`out` is NULL; an offset below -1; unknown flags; no callback; functions on a batch loop; on a batch
-/// loop, more than 66,048 bytes), TG_ENOMEM (for `length` bytes, too), TG_ELIMIT, TG_ESTALE, TG_EKIND (`file` is not one),
-/// TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EAGAIN (no thread can be started).
+/// loop, more than 66,048 bytes), TG_ENOBUFS (max_jobs of the loop), TG_ENOMEM (for `length` bytes, too), TG_ELIMIT,
+/// TG_ESTALE, TG_EKIND (`file` is not one), TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EAGAIN (no thread can be started).
 ///
 /// # Safety
 /// `options` is NULL or as large as its first member says; `out` is NULL or writable.

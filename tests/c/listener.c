@@ -144,6 +144,9 @@ static void files_of_unix_sockets(void)
     CHECK_EQ(out, 7);
     close(dead); /* its file stays */
     options.mode = 0600;
+    tg_address no_file = address_of("127.0.0.1", 0);
+    CHECK_CODE(tg_listener_open(loop, &no_file, &options, &out), TG_EINVAL);
+    CHECK_EQ(out, 7);
     listener = listen_at(loop, &where, &options);
     MUST(lstat(path, &stat) == 0);
     CHECK_EQ(stat.st_mode & 0777, 0600);

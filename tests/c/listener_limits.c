@@ -192,6 +192,30 @@ static void h21_shedding(void)
     free_loop(loop, 0);
 }
 
+/* The last descriptor is used up, but nobody is waiting for another one: Linux says EMFILE all the same.
+ * mutation: that is told as a failure. */
+static void h21_the_last_descriptor_is_no_failure(void)
+{
+    tg_loop loop = new_loop();
+    hall door = { .errors = 0 };
+    tg_address where;
+    tg_handle listener = open_server(loop, &door, &where, 0);
+    int client = call_to(&where), next = dup(client);
+    struct rlimit before;
+    MUST(next >= 0 && close(next) == 0);
+    before = limit_descriptors((rlim_t)next + 1);
+    UNTIL(loop, door.accepted == 1);
+    turns(loop, 2);
+    CHECK_QUIET(loop);
+    CHECK_EQ(dup(client), -1); /* there was none left */
+    CHECK_EQ(door.errors, 0);
+    MUST(setrlimit(RLIMIT_NOFILE, &before) == 0);
+    close(client);
+    UNTIL(loop, closed_conns == 1);
+    CHECK_CODE(tg_close(listener), 0);
+    free_loop(loop, 0);
+}
+
 /* ---- One that is faster than the others ---- */
 
 #define OTHERS 50
@@ -252,6 +276,7 @@ int main(void)
     harness_begin();
     RUN(h21_more_clients_than_descriptors);
     RUN(h21_shedding);
+    RUN(h21_the_last_descriptor_is_no_failure);
     RUN(h23_a_flood_leaves_the_others_their_turn);
     return harness_end();
 }

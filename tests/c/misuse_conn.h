@@ -420,7 +420,7 @@ static void sweep_conn_leave_rate(void)
 {
     CONN_OF_ID(conn_leave_id);
     conn_begin();
-    REFUSED(TG_ENOENT, tg_conn_leave_rate(conn_handle, on.timer));
+    REFUSED(TG_EKIND, tg_conn_leave_rate(conn_handle, on.timer));
     conn_end();
 }
 

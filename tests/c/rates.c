@@ -410,7 +410,7 @@ static void joining_and_leaving_have_rules(void)
     CHECK_CODE(tg_conn_join_rate(it.id, rates[2]), 0);
     CHECK_CODE(tg_close(rates[1]), 0);
     CHECK_CODE(tg_conn_join_rate(it.id, rates[1]), TG_ESTALE);
-    CHECK_CODE(tg_conn_leave_rate(it.id, rates[1]), TG_ENOENT);
+    CHECK_CODE(tg_conn_leave_rate(it.id, rates[1]), TG_ESTALE);
     CHECK_CODE(tg_conn_join_rate(it.id, rates[0]), 0);
     options.user = &user;
     options.release = counter_release;

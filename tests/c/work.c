@@ -112,6 +112,57 @@ static void at_most_so_many_threads_as_the_options_say(void)
     free_loop(loop, 0);
 }
 
+static void no_answer(tg_handle self, void *user, int status, const tg_address *addresses, size_t count)
+{
+    (void)self;
+    (void)user;
+    (void)status;
+    (void)addresses;
+    (void)count;
+    harness_fail(__FILE__, __LINE__, "an answer without a question");
+}
+
+/* Those that were cancelled and are not looked at yet take room as well.
+ * mutation: the limit is not looked at; what was cancelled does not count. */
+static void h41_what_waits_for_a_thread_is_bounded(void)
+{
+    enum { MOST = 5 };
+    piece all[MOST], one_more;
+    gate at = GATE_INIT;
+    tg_loop_options options = TG_LOOP_OPTIONS_INIT;
+    tg_work_options work = TG_WORK_OPTIONS_INIT;
+    tg_resolve_options names = TG_RESOLVE_OPTIONS_INIT;
+    tg_loop loop = 0;
+    tg_handle out = 7;
+    options.work_threads = 1;
+    options.max_jobs = MOST;
+    MUST(tg_loop_new(&options, &loop) == 0);
+    for (int i = 0; i < MOST; i++) piece_open(&all[i], loop, i == 0 ? &at : NULL, i);
+    memset(&one_more, 0, sizeof one_more);
+    work.callback = piece_ended;
+    work.user = &one_more;
+    work.release = piece_released;
+    names.callback = no_answer;
+    CHECK_CODE(tg_work_open(loop, piece_run, &work, &out), TG_ENOBUFS);
+    CHECK_CODE(tg_resolve_open(loop, "localhost", "1", &names, &out), TG_ENOBUFS);
+    gate_wait_arrived(&at, 1);
+    for (int i = 1; i < MOST; i++) CHECK_CODE(tg_close(all[i].id), 0);
+    for (int i = 1; i < MOST; i++) { /* one runs and four are in the queue: one more, to have five there */
+        int code = tg_work_open(loop, piece_run, &work, &out);
+        CHECK_CODE(code, i == 1 ? 0 : TG_ENOBUFS);
+    }
+    one_more.id = out;
+    one_more.owner = pthread_self();
+    gate_open(&at);
+    CHECK_CODE(tg_loop_run(loop), 0);
+    piece_check(&all[0], 1, 0);
+    CHECK_EQ(one_more.calls, 1);
+    piece_open(&one_more, loop, NULL, 9);
+    CHECK_CODE(tg_loop_run(loop), 0);
+    piece_check(&one_more, 1, 0);
+    free_loop(loop, 0);
+}
+
 /* mutation: job_cancel does not ask whether the work was taken back. */
 static void h20_what_has_not_begun_can_be_cancelled(void)
 {
@@ -418,6 +469,7 @@ int main(void)
     RUN(every_result_comes_once_on_the_loops_thread);
     RUN(one_thread_keeps_the_order);
     RUN(at_most_so_many_threads_as_the_options_say);
+    RUN(h41_what_waits_for_a_thread_is_bounded);
     RUN(h20_what_has_not_begun_can_be_cancelled);
     RUN(h11_what_closed_work_carries_is_released_after_its_function);
     RUN(h11_the_release_comes_in_the_turn_after_the_function);

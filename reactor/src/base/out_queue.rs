@@ -20,6 +20,12 @@ const COALESCE: usize = 16_384;
 /// makes a difference.
 pub const MOST_SLICES: usize = 64;
 
+/// What a mark or a buffer counts besides its bytes, about what is kept for it: many without bytes would wait without a limit.
+pub const PIECE: usize = 128;
+
+/// What a file that waits counts: a descriptor, of which a process has far fewer than bytes of memory.
+pub const FILE: usize = 16_384;
+
 enum Item<F> {
     Bytes(Vec<u8>),
     Owned(Box<dyn Buffer>),
@@ -34,6 +40,18 @@ enum Item<F> {
         bytes: Vec<u8>,
     },
     Mark(u64),
+}
+
+impl<F> Item<F> {
+    /// What it counts besides its bytes.
+    fn besides(&self) -> usize {
+        match self {
+            Item::Bytes(_) => 0,
+            Item::Owned(_) | Item::Mark(_) => PIECE,
+            Item::File { .. } => FILE,
+            Item::Passing { files, .. } => files.len() * FILE,
+        }
+    }
 }
 
 /// What the front of a queue holds.
@@ -77,6 +95,8 @@ pub struct OutQueue<F> {
     done: usize,
     /// Bytes of memory that wait.
     bytes: usize,
+    /// What the items that wait count besides their bytes.
+    besides: usize,
     /// Bytes of files that wait.
     file_bytes: u64,
     over: VecDeque<Over>,
@@ -87,7 +107,7 @@ pub struct OutQueue<F> {
 impl<F> Default for OutQueue<F> {
     fn default() -> Self {
         let (items, over) = (VecDeque::new(), VecDeque::new());
-        OutQueue { items, done: 0, bytes: 0, file_bytes: 0, over, moved_ns: i64::MAX }
+        OutQueue { items, done: 0, bytes: 0, besides: 0, file_bytes: 0, over, moved_ns: i64::MAX }
     }
 }
 
@@ -97,14 +117,19 @@ impl<F> OutQueue<F> {
         self.items.is_empty()
     }
 
-    /// How many bytes wait in memory.
-    pub fn bytes(&self) -> usize {
-        self.bytes
+    /// What waits, as watermarks count it: bytes in memory, and [`PIECE`] or [`FILE`] for what else there is.
+    pub fn weight(&self) -> usize {
+        self.bytes + self.besides
+    }
+
+    /// What is kept in memory, as a limit counts it: what is over and was not fetched as well.
+    pub fn kept(&self) -> usize {
+        self.weight() + self.over.len() * PIECE
     }
 
     /// How many bytes wait, those in files included.
     pub fn pending(&self) -> u64 {
-        self.bytes as u64 + self.file_bytes
+        self.file_bytes.wrapping_add(self.bytes as u64)
     }
 
     /// Puts the rest of some pieces, of which `skip` bytes are passed on already, at the end: all or nothing.
@@ -158,19 +183,25 @@ impl<F> OutQueue<F> {
         } else {
             self.bytes += length;
         }
-        self.items.push_back(Item::Owned(buffer));
+        self.push_item(Item::Owned(buffer));
+    }
+
+    fn push_item(&mut self, item: Item<F>) {
+        self.besides += item.besides();
+        self.items.push_back(item);
     }
 
     /// Puts a range of a file at the end. Room was reserved.
     pub fn push_file(&mut self, file: F, offset: i64, length: u64) {
-        self.file_bytes += length;
-        self.items.push_back(Item::File { file, offset, length });
+        // Ranges beyond the ends of files may add up to more than there are numbers.
+        self.file_bytes = self.file_bytes.wrapping_add(length);
+        self.push_item(Item::File { file, offset, length });
     }
 
     /// Puts bytes at the end, with whose first the descriptors go. Room was reserved.
     pub fn push_passing(&mut self, files: Vec<F>, bytes: Vec<u8>) {
         self.bytes += bytes.len();
-        self.items.push_back(Item::Passing { files, bytes });
+        self.push_item(Item::Passing { files, bytes });
     }
 
     /// Puts a mark at the end: it is over when everything before it is. Room was reserved.
@@ -178,7 +209,7 @@ impl<F> OutQueue<F> {
         if self.items.is_empty() {
             self.over.push_back(Over::Mark(token));
         } else {
-            self.items.push_back(Item::Mark(token));
+            self.push_item(Item::Mark(token));
         }
     }
 
@@ -221,13 +252,14 @@ impl<F> OutQueue<F> {
                         return;
                     }
                     // The descriptors have gone with the first byte.
-                    *item = Item::Bytes(std::mem::take(bytes));
+                    let bytes = Item::Bytes(std::mem::take(bytes));
+                    self.besides -= std::mem::replace(item, bytes).besides();
                     continue;
                 }
                 Item::File { offset, length, .. } => {
                     let part = (count as u64).min(*length);
                     (*offset, *length) = (*offset + part as i64, *length - part);
-                    self.file_bytes -= part;
+                    self.file_bytes = self.file_bytes.wrapping_sub(part);
                     count -= part as usize;
                     if *length > 0 {
                         return;
@@ -250,7 +282,7 @@ impl<F> OutQueue<F> {
     /// The file at the front has ended before its range did: the rest of it is left out.
     pub fn end_file(&mut self) {
         if let Some(Item::File { length, .. }) = self.items.front() {
-            self.file_bytes -= length;
+            self.file_bytes = self.file_bytes.wrapping_sub(*length);
             self.pop();
             self.advance(0);
         }
@@ -258,7 +290,9 @@ impl<F> OutQueue<F> {
 
     fn pop(&mut self) {
         self.done = 0;
-        match self.items.pop_front() {
+        let item = self.items.pop_front();
+        self.besides -= item.as_ref().map_or(0, Item::besides);
+        match item {
             Some(Item::Owned(buffer)) => self.over.push_back(Over::Owned(buffer)),
             Some(Item::Mark(token)) => self.over.push_back(Over::Mark(token)),
             _ => {}
@@ -282,7 +316,7 @@ impl<F> OutQueue<F> {
 
     /// Gives up what waits: its buffers go to `lose`, its marks are over and lost.
     pub fn abandon(&mut self, mut lose: impl FnMut(Box<dyn Buffer>)) {
-        (self.bytes, self.file_bytes, self.done) = (0, 0, 0);
+        (self.bytes, self.besides, self.file_bytes, self.done) = (0, 0, 0, 0);
         for item in self.items.drain(..) {
             match item {
                 Item::Owned(buffer) => lose(buffer),
@@ -348,7 +382,7 @@ mod tests {
             let all = drain(&mut queue, step);
             assert_eq!(&all[..8], b"bcdefghi", "step {step}");
             assert_eq!(all.len(), 20_008);
-            assert_eq!((queue.pending(), queue.is_empty()), (0, true));
+            assert_eq!((queue.pending(), queue.weight(), queue.is_empty()), (0, 0, true));
             let mut marks = Vec::new();
             while let Some(over) = queue.take_over() {
                 match over {
@@ -374,6 +408,26 @@ mod tests {
     }
 
     #[test]
+    fn h41_pieces_without_bytes_count() {
+        // mutation: an item counts nothing besides its bytes; what is over counts nothing.
+        let mut queue = OutQueue::default();
+        queue.push(&[IoSlice::new(b"ab")], 0).unwrap();
+        assert_eq!((queue.weight(), queue.kept()), (2, 2));
+        queue.reserve().unwrap();
+        queue.push_mark(1);
+        queue.push_file(b"cd".as_slice(), 0, 2);
+        assert_eq!((queue.pending(), queue.weight()), (4, 2 + PIECE + FILE));
+        queue.push_passing(vec![b"", b""], b"e".to_vec());
+        assert_eq!(queue.weight(), 3 + PIECE + 3 * FILE);
+        queue.advance(4);
+        assert_eq!((queue.weight(), queue.kept()), (1 + 2 * FILE, 1 + 2 * FILE + PIECE));
+        queue.advance(1);
+        assert_eq!((queue.weight(), queue.kept()), (0, PIECE));
+        assert!(matches!(queue.take_over(), Some(Over::Mark(1))));
+        assert_eq!(queue.kept(), 0);
+    }
+
+    #[test]
     fn what_is_given_up_is_given_back() {
         let statuses = Rc::new(RefCell::new(Vec::new()));
         let mut queue: OutQueue<()> = OutQueue::default();
@@ -381,10 +435,10 @@ mod tests {
         queue.push_owned(Box::new(Noting(b"abc".to_vec(), statuses.clone())), 1);
         queue.reserve().unwrap();
         queue.push_mark(9);
-        assert_eq!(queue.bytes(), 2);
+        assert_eq!(queue.weight(), 2 + 2 * PIECE);
         queue.abandon(|buffer| buffer.release(-1));
         assert!(matches!(queue.take_over(), Some(Over::Lost(9))));
         assert_eq!(*statuses.borrow(), [-1]);
-        assert_eq!(queue.pending(), 0);
+        assert_eq!((queue.pending(), queue.weight(), queue.kept()), (0, 0, 0));
     }
 }

@@ -6,7 +6,6 @@ use super::conn::{Conn, Conns};
 use super::connect_name::Connecting;
 use super::file::FileSlot;
 use super::jobs::{JobSlot, Jobs, Outcome};
-use super::limits::RESOLVE_THREADS;
 use super::listener::Listener;
 use super::process::ProcessSlot;
 use super::rate::Rate;
@@ -212,7 +211,7 @@ impl<S: Sink> Core<S> {
             owned: OwnedSet::default(),
             conns: Conns::default(),
             read_buffer: Vec::new(),
-            jobs: Jobs::new(claim.id(), options.work_threads as usize, RESOLVE_THREADS),
+            jobs: Jobs::new(claim.id(), options),
             udp: UdpShared::default(),
             deferred: Vec::new(),
             releases: Releases::default(),

@@ -5,8 +5,8 @@
 //! carried is released only then if the function may be using it.
 
 use super::core::{Core, Slot};
-use super::limits::MIN_WORK_THREADS;
-use super::{EventLoop, Sink};
+use super::limits::{DEFAULT_MAX_JOBS, MIN_WORK_THREADS, RESOLVE_THREADS};
+use super::{EventLoop, LoopOptions, Sink};
 use crate::base::address::Address;
 use crate::base::error::{Error, Result};
 use crate::base::file::FileResult;
@@ -18,7 +18,7 @@ use crate::sys::port::port;
 use crate::sys::resolve::Names;
 use crate::sys::shared_file::SharedFile;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// How a job has ended.
 #[derive(Debug, PartialEq)]
@@ -118,6 +118,8 @@ pub(super) struct Task {
 /// Where threads leave what has ended.
 struct Ended {
     tasks: Lock<Vec<Arc<Task>>>,
+    /// Jobs that no thread has looked at yet, those that were cancelled meanwhile included.
+    queued: AtomicUsize,
     pending: AtomicBool,
     owner: Id,
 }
@@ -126,6 +128,8 @@ struct Ended {
 pub(super) struct Jobs {
     pools: [Option<Pool>; LANES],
     most: [usize; LANES],
+    /// More than this are not accepted.
+    most_jobs: usize,
     ended: Arc<Ended>,
     /// Taken from `ended` and not delivered yet.
     taken: Vec<Arc<Task>>,
@@ -139,11 +143,13 @@ pub(super) struct Jobs {
 }
 
 impl Jobs {
-    pub(super) fn new(owner: Id, work_threads: usize, resolve_threads: usize) -> Jobs {
+    pub(super) fn new(owner: Id, options: &LoopOptions) -> Jobs {
+        let most_jobs = if options.max_jobs == 0 { DEFAULT_MAX_JOBS } else { options.max_jobs };
         Jobs {
             pools: [const { None }; LANES],
-            most: [work_threads, resolve_threads],
-            ended: Arc::new(Ended { tasks: Lock::new(Vec::new()), pending: AtomicBool::new(false), owner }),
+            most: [options.work_threads as usize, RESOLVE_THREADS],
+            most_jobs: most_jobs as usize,
+            ended: Ended::new(owner),
             taken: Vec::new(),
             next: 0,
             orphans: Vec::new(),
@@ -154,6 +160,9 @@ impl Jobs {
 
     /// Takes now what the job's end will need, so that it cannot be lost.
     fn reserve(&mut self) -> Result<()> {
+        if self.outstanding.max(self.ended.queued.load(Ordering::Relaxed)) >= self.most_jobs {
+            return Err(Error::NO_BUFFERS.because("max_jobs of the loop wait already"));
+        }
         let all = self.outstanding + 1;
         let mut ended = self.ended.tasks.lock();
         let missing = all.saturating_sub(ended.len());
@@ -165,7 +174,7 @@ impl Jobs {
     /// Has a thread run it; its outcome comes under that id. A file that is not open yet keeps its jobs back until it is.
     ///
     /// # Errors
-    /// [`Error::NO_MEMORY`]; EAGAIN when no thread can be started.
+    /// [`Error::NO_BUFFERS`], [`Error::NO_MEMORY`]; EAGAIN when no thread can be started.
     pub(super) fn submit(
         &mut self, id: Id, kind: JobKind, files: &[Arc<SharedFile>], run: impl FnOnce() -> Outcome + Send + 'static,
     ) -> Result<Arc<Task>> {
@@ -174,7 +183,11 @@ impl Jobs {
         let (carried, ended) = (task.clone(), self.ended.clone());
         let job: Job = Box::new(move || carried.run(&ended));
         let job = files.iter().fold(job, |job, file| file.clone().before(job));
-        self.pool(kind).submit(job)?;
+        self.ended.queued.fetch_add(1, Ordering::Relaxed);
+        if let Err(error) = self.pool(kind).submit(job) {
+            self.ended.queued.fetch_sub(1, Ordering::Relaxed);
+            return Err(error);
+        }
         self.outstanding += 1;
         Ok(task)
     }
@@ -264,8 +277,7 @@ impl Jobs {
         let had_threads = self.pools.iter().any(Option::is_some);
         self.leave_threads_to_parent();
         let owner = self.ended.owner;
-        let fresh = Arc::new(Ended { tasks: Lock::new(Vec::new()), pending: AtomicBool::new(false), owner });
-        let old = std::mem::replace(&mut self.ended, fresh);
+        let old = std::mem::replace(&mut self.ended, Ended::new(owner));
         if had_threads {
             // One of them may have been changing it.
             std::mem::forget(old);
@@ -291,6 +303,7 @@ impl Jobs {
 
 impl Task {
     fn run(self: Arc<Task>, ended: &Ended) {
+        ended.queued.fetch_sub(1, Ordering::Relaxed);
         let Some(run) = self.run.lock().take() else { return };
         let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
         let outcome = caught.unwrap_or_else(|payload| {
@@ -313,6 +326,11 @@ impl Task {
 }
 
 impl Ended {
+    fn new(owner: Id) -> Arc<Ended> {
+        let (queued, pending) = (AtomicUsize::new(0), AtomicBool::new(false));
+        Arc::new(Ended { tasks: Lock::new(Vec::new()), queued, pending, owner })
+    }
+
     fn push(&self, task: Arc<Task>) {
         // Room was made when it was submitted.
         self.tasks.lock().push(task);

@@ -8,6 +8,10 @@ pub(super) const EVENTS_PER_TURN: usize = 1024;
 /// stopped running can cost.
 pub const DEFAULT_MAX_POSTS: u32 = 1 << 20;
 
+/// Works, look-ups and operations on files that may wait or run unless the options say otherwise: as many as posts. Each takes
+/// some hundreds of bytes.
+pub const DEFAULT_MAX_JOBS: u32 = 1 << 20;
+
 /// Threads for work unless the options say otherwise: as many as processors, but not fewer, because what runs there mostly
 /// waits.
 pub const MIN_WORK_THREADS: u32 = 4;

@@ -215,6 +215,11 @@ impl<S: Sink> Core<S> {
                     }
                 }
                 Err(error) => match kind_of(error) {
+                    // Linux looks for a descriptor before it looks for a connection.
+                    Failure::NoRoom if !stream::somebody_waits(fd) => {
+                        self.listener_waited_for(id);
+                        break;
+                    }
                     Failure::NoneWaits => {
                         self.listener_waited_for(id);
                         break;

@@ -48,7 +48,7 @@ pub use connect::ConnectOptions;
 pub use handles::{HandleInfo, Kind};
 pub use inbox::{Registry, stop, wake};
 pub use jobs::{JobKind, Outcome};
-pub use limits::{DEFAULT_MAX_POSTS, MAX_WORK_THREADS, MIN_WORK_THREADS};
+pub use limits::{DEFAULT_MAX_JOBS, DEFAULT_MAX_POSTS, MAX_WORK_THREADS, MIN_WORK_THREADS};
 pub use listener::ListenerConfig;
 pub use rate::RateConfig;
 pub use stats::Stats;
@@ -213,6 +213,8 @@ pub struct LoopOptions {
     /// How many threads [`EventLoop::work_open`] and files may use; 0: as many as processors, at least
     /// [`MIN_WORK_THREADS`].
     pub work_threads: u32,
+    /// How many works, look-ups and operations on files may wait or run; 0: [`DEFAULT_MAX_JOBS`].
+    pub max_jobs: u32,
 }
 
 /// See the module. It belongs to one thread; other threads reach it through its id (see [`Registry`]).

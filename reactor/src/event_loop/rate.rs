@@ -124,20 +124,26 @@ impl<S: Sink> Core<S> {
         }
     }
 
-    /// Lets a connection wait until the limit lets something pass; whether there is anything to wait for.
+    /// Lets a connection that does not wait yet wait until the limit lets something pass; whether there is anything to wait
+    /// for.
     pub(super) fn rate_wait(&mut self, id: Id, way: Way, conn: Id) -> bool {
         let now_ns = self.now_ns;
         let Some(rate) = self.rate_mut(id) else { return false };
         let waiting = &mut rate.waiting[way as usize];
-        if !waiting.contains(&conn) {
-            if waiting.try_reserve(1).is_err() {
-                return false;
-            }
-            waiting.push(conn);
+        if waiting.try_reserve(1).is_err() {
+            return false;
         }
+        waiting.push(conn);
         let wait_ns = rate.buckets[way as usize].wait_ns(now_ns);
         self.rate_come_by(id, wait_ns);
         true
+    }
+
+    /// A connection does not wait any more.
+    pub(super) fn rate_forget(&mut self, id: Id, conn: Id) {
+        if let Some(rate) = self.rate_mut(id) {
+            rate.waiting.iter_mut().for_each(|waiting| waiting.retain(|known| *known != conn));
+        }
     }
 
     /// Comes by again after so long, at the latest.

@@ -46,10 +46,16 @@ impl Outgoing {
         self.0.is_none()
     }
 
-    /// Bytes that wait in memory.
+    /// What waits, as watermarks count it; see [`OutQueue::weight`].
     #[inline]
-    pub fn bytes(&self) -> usize {
-        self.0.as_ref().map_or(0, |queue| queue.bytes())
+    pub fn weight(&self) -> usize {
+        self.0.as_ref().map_or(0, |queue| queue.weight())
+    }
+
+    /// What is kept in memory, as a limit counts it; see [`OutQueue::kept`].
+    #[inline]
+    pub fn kept(&self) -> usize {
+        self.0.as_ref().map_or(0, |queue| queue.kept())
     }
 
     /// Bytes that wait, those of files included.

@@ -158,9 +158,7 @@ pub fn reserve() -> Result<OwnedFd> {
 /// # Errors
 /// [`Error::INVALID`] when it is not; [`Error::BAD_FD`].
 pub fn adopt_listener(fd: super::Fd) -> Result<()> {
-    if stream::stream_kind(fd)? != stream::StreamKind::Socket
-        || super::socket::get_option(&fd, libc::SOL_SOCKET, libc::SO_ACCEPTCONN)? == 0
-    {
+    if stream::stream_kind(fd)? != stream::StreamKind::Socket || !stream::listens(fd)? {
         return Err(Error::invalid("not a listening stream socket"));
     }
     stream::set_nonblocking(fd, true).map(drop)

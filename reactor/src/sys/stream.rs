@@ -1,5 +1,6 @@
 //! The system calls of streams. None of them raises SIGPIPE in the program.
 
+use super::poll_once::{entry, poll_once};
 use super::socket::{RawAddress, check, own};
 use super::{Fd, errno};
 use crate::base::address::Address;
@@ -35,6 +36,14 @@ pub fn stream_kind(fd: Fd) -> Result<StreamKind> {
         libc::S_IFDIR => Err(Error::invalid("the descriptor is a directory")),
         _ => Ok(StreamKind::Other),
     }
+}
+
+/// Whether a stream socket listens.
+///
+/// # Errors
+/// The system's.
+pub fn listens(fd: Fd) -> Result<bool> {
+    Ok(super::socket::get_option(&fd, libc::SOL_SOCKET, libc::SO_ACCEPTCONN)? != 0)
 }
 
 /// Whether it is a Unix socket.
@@ -362,6 +371,12 @@ pub fn connect(fd: Fd, address: &Address) -> Result<bool> {
         Err(error) if [libc::EINPROGRESS, libc::EINTR].contains(&-error.code()) => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// Whether a connection waits to be accepted.
+pub fn somebody_waits(listening: Fd) -> bool {
+    let mut entry = [entry(listening, libc::POLLIN)];
+    poll_once(&mut entry, 0).is_ok_and(|found| found > 0)
 }
 
 /// Lets connections wait in a queue of that length.

@@ -98,8 +98,9 @@ pub fn set_raw(fd: Fd) -> Result<Saved> {
 /// The system's.
 pub fn apply(fd: Fd, saved: &Saved) -> Result<()> {
     loop {
+        // At once, for waiting until all was written (TCSADRAIN) lasts as long as the terminal is stopped.
         // SAFETY: the structure lives through the call.
-        if unsafe { libc::tcsetattr(fd, libc::TCSADRAIN, &saved.0) } == 0 {
+        if unsafe { libc::tcsetattr(fd, libc::TCSANOW, &saved.0) } == 0 {
             return Ok(());
         }
         if errno() != libc::EINTR {

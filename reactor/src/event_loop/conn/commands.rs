@@ -22,7 +22,7 @@ impl<S: Sink> EventLoop<S> {
     /// is made to block again in the end.
     ///
     /// # Errors
-    /// [`Error::INVALID`] for what is no stream, [`Error::BAD_FD`], [`Error::EXISTS`] when it is being watched,
+    /// [`Error::INVALID`] for what is no stream and for a socket that listens, [`Error::BAD_FD`], [`Error::EXISTS`] when it is being watched,
     /// [`Error::NO_MEMORY`], [`Error::LIMIT`], [`Error::FORKED`], [`Error::PANIC`], the system's. `fd` keeps it then.
     pub fn conn_open(&self, fd: &mut Option<OwnedFd>, shape: Rc<Shape>, user: S::User, referenced: bool) -> Result<Id> {
         self.core()?.conn_adopt(fd, shape, user, referenced)
@@ -33,8 +33,8 @@ impl<S: Sink> EventLoop<S> {
     ///
     /// # Errors
     /// [`Error::NO_BUFFERS`] when more than the limit would wait, and nothing was taken; EPIPE after a shutdown, a finish or a
-    /// failure; the system's, and the connection is over; [`Error::NO_MEMORY`], [`Error::KIND`], [`Error::STALE`],
-    /// [`Error::FORKED`], [`Error::PANIC`].
+    /// failure; the system's, and the connection is over when what the peer has sent before is read;
+    /// [`Error::NO_MEMORY`], [`Error::KIND`], [`Error::STALE`], [`Error::FORKED`], [`Error::PANIC`].
     #[inline]
     pub fn conn_write(&self, id: Id, pieces: &[IoSlice<'_>]) -> Result<bool> {
         self.core()?.conn_write_pieces::<true>(id, pieces)
@@ -53,38 +53,43 @@ impl<S: Sink> EventLoop<S> {
         }
     }
 
-    /// Sends a range of a file behind what waits. The connection fails (EIO) when the file turns out shorter.
+    /// Sends a range of a file behind what waits. The connection fails (EIO) when the file turns out shorter. A file that
+    /// waits counts [`FILE`](crate::base::out_queue::FILE), not its bytes, which take no memory. Whether more than the high mark waits now.
     ///
     /// # Errors
-    /// As [`EventLoop::conn_write`], without the limit: a file takes no memory.
-    pub fn conn_send_file(&self, id: Id, file: SharedFile, offset: i64, length: u64) -> Result<()> {
+    /// As [`EventLoop::conn_write`]; [`Error::NO_BUFFERS`] when more than the limit waits already.
+    pub fn conn_send_file(&self, id: Id, file: SharedFile, offset: i64, length: u64) -> Result<bool> {
         let mut core = self.core()?;
         let conn = core.conn(id)?;
         conn.check_writable()?;
         let was_empty = conn.out.is_empty();
+        conn.check_room(0)?;
         conn.out.push_file(file, offset, length)?;
         if !conn.has(flag::BLOCKED | flag::CONNECTING) {
             core.conn_writable(id);
         }
+        let high = core.conn_mut(id).is_some_and(Conn::see_high_mark);
         if was_empty {
             // The peer's taking nothing counts from now.
             core.conn_touch(id, flag::HAS_WRITTEN | flag::REARM);
         }
         core.conn_rewait(id);
         core.conn_list_if_pending(id);
-        Ok(())
+        Ok(high)
     }
 
     /// Tells [`Event::Written`](crate::Event::Written) with the token when everything accepted until now is written, or lost.
     ///
     /// # Errors
-    /// EPIPE after a failure; [`Error::NO_MEMORY`], [`Error::KIND`], [`Error::STALE`], [`Error::FORKED`], [`Error::PANIC`].
+    /// EPIPE after a failure; [`Error::NO_BUFFERS`] above the limit, for which a mark counts [`PIECE`](crate::base::out_queue::PIECE) until it is told;
+    /// [`Error::NO_MEMORY`], [`Error::KIND`], [`Error::STALE`], [`Error::FORKED`], [`Error::PANIC`].
     pub fn conn_mark(&self, id: Id, token: u64) -> Result<()> {
         let mut core = self.core()?;
         let conn = core.conn(id)?;
         if conn.has(flag::OVER) {
             return Err(Error::os(libc::EPIPE));
         }
+        conn.check_room(0)?;
         conn.out.push_mark(token)?;
         core.conn_list_if_pending(id);
         Ok(())
@@ -236,10 +241,18 @@ impl Conn {
         if self.has(flag::SHUT_WANTED | flag::SHUT | flag::OVER) { Err(Error::os(libc::EPIPE)) } else { Ok(()) }
     }
 
+    /// Whether so many bytes more may wait.
+    pub(super) fn check_room(&self, bytes: usize) -> Result<()> {
+        if bytes.saturating_add(self.out.kept()) > self.shape.limit {
+            return Err(Error::NO_BUFFERS.because("more than the connection's limit would wait"));
+        }
+        Ok(())
+    }
+
     /// Whether more than the high mark waits. One that is relayed does not rest for it, since what it receives goes
     /// elsewhere: two peers that both send before they read would wait for each other.
     pub(super) fn see_high_mark(&mut self) -> bool {
-        if self.out.bytes() > self.shape.high_mark {
+        if self.out.weight() > self.shape.high_mark {
             self.flags |= flag::HIGH | if self.shape.hold && self.relay_to().is_none() { flag::HELD } else { 0 };
         }
         self.has(flag::HIGH)
@@ -331,6 +344,9 @@ impl<S: Sink> Core<S> {
             return Err(Error::EXISTS.because("the descriptor belongs to a handle of the loop"));
         }
         let kind = stream::stream_kind(given)?;
+        if kind == StreamKind::Socket && stream::listens(given)? {
+            return Err(Error::invalid("the socket listens"));
+        }
         let access = tty::access(given)?;
         let mut flags = flag::TELL_OPEN;
         if !access.reads {
@@ -376,8 +392,8 @@ impl<S: Sink> Core<S> {
         let conn = self.conn(id)?;
         conn.check_writable()?;
         let all = pieces.iter().fold(0, |all: usize, piece| all.saturating_add(piece.len()));
-        if LIMITED && all.saturating_add(conn.out.bytes()) > conn.shape.limit {
-            return Err(Error::NO_BUFFERS.because("more bytes than the connection's limit would wait"));
+        if LIMITED {
+            conn.check_room(all)?;
         }
         let was_empty = conn.out.is_empty();
         if conn.is_limited() && !conn.has(flag::CONNECTING) {
@@ -401,7 +417,7 @@ impl<S: Sink> Core<S> {
                 self.conn_queued(id, was_empty)
             }
             Err(error) => {
-                self.conn_fail(id, error);
+                self.conn_write_failed(id, error);
                 Err(error)
             }
         }
@@ -415,8 +431,8 @@ impl<S: Sink> Core<S> {
             self.conn_writable(id);
         }
         let conn = self.conn(id)?;
-        if conn.has(flag::OVER) {
-            return Err(Error::os(-conn.reason()));
+        if conn.reason() != 0 {
+            return Err(Error::from_code(conn.reason()));
         }
         if conn.out.is_empty() { Ok(false) } else { self.conn_queued(id, was_empty) }
     }
@@ -444,8 +460,8 @@ impl<S: Sink> Core<S> {
             Err(error) => return Err((error, buffer)),
         };
         let all = buffer.bytes().len();
-        if all.saturating_add(conn.out.bytes()) > conn.shape.limit {
-            return Err((Error::NO_BUFFERS.because("more bytes than the connection's limit would wait"), buffer));
+        if let Err(error) = conn.check_room(all) {
+            return Err((error, buffer));
         }
         let was_empty = conn.out.is_empty();
         let (fd, kind) = (conn.owned.fd(), conn.kind());
@@ -455,7 +471,7 @@ impl<S: Sink> Core<S> {
             Ok(sent) => sent,
             Err((error, buffer)) => {
                 if error != Error::NO_MEMORY {
-                    self.conn_fail(id, error);
+                    self.conn_write_failed(id, error);
                 }
                 return Err((error, buffer));
             }

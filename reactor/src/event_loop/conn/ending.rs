@@ -100,7 +100,12 @@ impl<S: Sink> Core<S> {
     pub(super) fn conn_end_if_done(&mut self, id: Id) {
         let Some(conn) = self.conn_mut(id) else { return };
         if conn.has(flag::SHUT) && conn.has(flag::EOF) && !conn.has(flag::TELL_EOF) {
-            self.conn_over(id, 0);
+            let reason = conn.reason();
+            if reason != 0 {
+                // It could not write, but has received all of what its partner is to get.
+                self.conn_unrelay(id);
+            }
+            self.conn_over(id, reason);
         }
     }
 
@@ -123,6 +128,7 @@ impl<S: Sink> Core<S> {
         if conn.has(flag::SHUT) {
             self.conn_linger(id);
         }
+        self.conn_unrelay(id);
         self.conn_want_shut(id);
         self.conn_end_if_done(id);
         self.conn_rewait(id);
@@ -153,13 +159,28 @@ impl<S: Sink> Core<S> {
         self.conn_over(id, error.code());
     }
 
-    /// It is over: nothing is read or written any more, and the program is told.
-    pub(super) fn conn_over(&mut self, id: Id, reason: i32) {
-        let Some(conn) = self.conn_mut(id).filter(|conn| !conn.has(flag::OVER)) else { return };
-        conn.flags |= flag::OVER | flag::TELL_OVER;
-        conn.flags &= !(flag::TELL_EOF | flag::TELL_DRAIN | flag::LEFTOVER | flag::BLOCKED | flag::CONNECTING);
-        conn.last = reason.into();
-        let relays = conn.extra.as_ref().map(|extra| (extra.relay_to, extra.relay_from));
+    /// Nothing can be written any more. What a peer that has gone has sent before is still there to be read, its answer perhaps:
+    /// it is over after that, unless the program does not read.
+    pub(super) fn conn_write_failed(&mut self, id: Id, error: Error) {
+        const ENDS_NOW: u32 = flag::FINISHING | flag::PAUSED | flag::OVER;
+        let gone = [-libc::EPIPE, -libc::ECONNRESET].contains(&error.code());
+        let Some(conn) = self.conn_mut(id) else { return };
+        let all_read = conn.has(flag::EOF) && !conn.has(flag::TELL_EOF);
+        if !gone || all_read || conn.has(ENDS_NOW) {
+            return self.conn_fail(id, error);
+        }
+        conn.extra().broken = error.code();
+        conn.flags |= flag::SHUT_WANTED | flag::SHUT;
+        conn.flags &= !(flag::BLOCKED | flag::HIGH | flag::HELD | flag::WRITE_SLOWED | flag::TELL_DRAIN);
+        self.conn_abandon(id, error.code());
+        self.conn_stop_source(id, error.code());
+        self.conn_touch(id, flag::REARM);
+        self.conn_rewait(id);
+        self.conn_list_if_pending(id);
+    }
+
+    /// What waits to be written will not be.
+    fn conn_abandon(&mut self, id: Id, reason: i32) {
         let Core { releases, conns, table, .. } = self;
         if let Some(Slot::Conn(conn)) = table.get_mut(id).map(|entry| &mut entry.slot) {
             conn.out.abandon(|buffer| {
@@ -167,6 +188,20 @@ impl<S: Sink> Core<S> {
                 releases.push(Release::Buffer(buffer, reason));
             });
         }
+    }
+
+    /// It is over: nothing is read or written any more, and the program is told.
+    pub(super) fn conn_over(&mut self, id: Id, reason: i32) {
+        let Some(conn) = self.conn_mut(id).filter(|conn| !conn.has(flag::OVER)) else { return };
+        conn.flags |= flag::OVER | flag::TELL_OVER;
+        conn.flags &= !(flag::TELL_EOF | flag::TELL_DRAIN | flag::LEFTOVER | flag::BLOCKED | flag::CONNECTING);
+        conn.last = reason.into();
+        let relays = conn.extra.as_ref().map(|extra| (extra.relay_to, extra.relay_from));
+        if reason != 0 && !conn.out.is_empty() {
+            // Cut off in the middle, it must not look to the peer as if it had ended well.
+            self.conn_reset_on_close(id);
+        }
+        self.conn_abandon(id, reason);
         self.conn_cancel_timer(id);
         self.conn_rewait(id);
         self.conn_list(id);

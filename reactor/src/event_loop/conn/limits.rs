@@ -39,9 +39,13 @@ impl<S: Sink> EventLoop<S> {
     pub fn conn_leave_rate(&self, id: Id, rate: Id) -> Result<()> {
         let mut core = self.core()?;
         let live = core.conn_live_rates(id)?;
-        let known = live.iter().position(|known| *known == rate && rate != Id::NONE);
+        core.rate(rate)?;
+        let known = live.iter().position(|known| *known == rate);
         let known = known.ok_or(Error::NOT_FOUND.because("the connection does not obey this limit"))?;
         core.conn(id)?.extra().rates[known] = Id::NONE;
+        for rate in live {
+            core.rate_forget(rate, id);
+        }
         core.conn_let_on(id, Way::Read);
         core.conn_let_on(id, Way::Write);
         Ok(())
@@ -62,7 +66,11 @@ impl<S: Sink> Core<S> {
 
     /// How many bytes may pass now. When none may the connection waits until some may.
     pub(super) fn conn_allowance(&mut self, id: Id, way: Way) -> usize {
-        let rates = self.conn_mut(id).map_or([Id::NONE; MOST_RATES], |conn| conn.rates());
+        let Some(conn) = self.conn_mut(id) else { return usize::MAX };
+        if conn.has(slowed(way)) {
+            return 0;
+        }
+        let rates = conn.rates();
         let mut most = u64::MAX;
         for rate in rates.into_iter().filter(|rate| *rate != Id::NONE) {
             let available = self.rate_available(rate, way);

@@ -1,6 +1,6 @@
 //! Descriptors that go from process to process over Unix sockets.
 
-use super::state::flag;
+use super::state::{Conn, flag};
 use crate::base::error::{Error, Result};
 use crate::base::id::Id;
 use crate::event_loop::core::{Core, Told};
@@ -27,21 +27,19 @@ impl<S: Sink> EventLoop<S> {
         if !stream::is_unix(conn.owned.fd()) {
             return Err(Error::invalid("descriptors can be passed over Unix sockets only"));
         }
-        if bytes.len().saturating_add(conn.out.bytes()) > conn.shape.limit {
-            return Err(Error::NO_BUFFERS.because("more bytes than the connection's limit would wait"));
-        }
+        conn.check_room(bytes.len())?;
         let mut copy = Vec::new();
         copy.try_reserve_exact(bytes.len())?;
         copy.extend_from_slice(bytes);
         conn.out.push_passing(files, copy)?;
-        let high = conn.see_high_mark();
         if !conn.has(flag::BLOCKED | flag::CONNECTING) {
             core.conn_touch(id, flag::HAS_WRITTEN | flag::REARM);
             core.conn_writable(id);
         }
+        let high = core.conn_mut(id).is_some_and(Conn::see_high_mark);
         core.conn_rewait(id);
         core.conn_list_if_pending(id);
-        Ok(high && core.conn(id)?.has(flag::HIGH))
+        Ok(high)
     }
 }
 

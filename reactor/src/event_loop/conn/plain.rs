@@ -122,7 +122,7 @@ impl<S: Sink> Core<S> {
                 self.conn_queued(id, true)
             }
             Err(error) => {
-                self.conn_fail(id, error);
+                self.conn_write_failed(id, error);
                 Err(error)
             }
         }

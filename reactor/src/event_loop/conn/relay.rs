@@ -96,7 +96,7 @@ impl<S: Sink> Core<S> {
             Err(error) => {
                 // What is left in the pipe belongs to nobody.
                 self.conns.pipe = None;
-                self.conn_fail(to, error);
+                self.conn_write_failed(to, error);
             }
         }
     }
@@ -134,7 +134,7 @@ impl<S: Sink> Core<S> {
         if target.extra.as_ref().is_some_and(|extra| extra.relay_from.is_some()) {
             return Err(Error::EXISTS.because("another connection is relayed into this one"));
         }
-        let room = target.shape.limit.saturating_sub(target.out.bytes());
+        let room = target.shape.limit.saturating_sub(target.out.kept());
         let source = self.conn(from)?;
         if source.has(flag::OVER | flag::FINISHING) {
             return Err(Error::os(libc::EPIPE));
@@ -194,7 +194,9 @@ impl<S: Sink> Core<S> {
                 }
                 self.conn_rewait(from);
             }
-            // The other one's own failure is told as its own; without it this one has nowhere to go.
+            // Nobody takes it any more, but what comes the other way may still have to be delivered.
+            Err(_) if self.conn_mut(to).is_some_and(|target| target.is_broken()) => {}
+            // The program has ended the other one's direction: this one has nowhere to go.
             Err(error) => self.conn_fail(from, error),
         }
     }
@@ -208,6 +210,38 @@ impl<S: Sink> Core<S> {
                 self.conn_reads_again(source);
             }
             self.conn_rewait(source);
+        }
+    }
+
+    /// What is relayed into it goes nowhere any more. The other side of a pipe is read on, and dropped, so that what comes the
+    /// other way still arrives there; a source that gets nothing in return is cut off.
+    pub(super) fn conn_stop_source(&mut self, to: Id, reason: i32) {
+        let Some(extra) = self.conn_mut(to).and_then(|conn| conn.extra.as_mut()) else { return };
+        match extra.relay_from {
+            Some(from) if extra.relay_to == Some(from) => self.conn_let_source_go_on(to),
+            Some(from) => self.conn_reset_partner(from, reason),
+            None => {}
+        }
+    }
+
+    /// It relays nothing any more: what its partner has got until now is all that comes, and what the one that is relayed into
+    /// it still sends has no place to go.
+    pub(super) fn conn_unrelay(&mut self, id: Id) {
+        let Some(extra) = self.conn_mut(id).and_then(|conn| conn.extra.as_mut()) else { return };
+        let (to, from) = (extra.relay_to.take(), extra.relay_from.take());
+        if let Some(target) = to.and_then(|to| self.conn_mut(to)) {
+            target.extra().relay_from = None;
+        }
+        if let Some(source) = from.and_then(|from| self.conn_mut(from)) {
+            source.extra().relay_to = None;
+        }
+        if let Some(to) = to {
+            self.conn_want_shut(to);
+            self.conn_list_if_pending(to);
+        }
+        if let Some(from) = from {
+            self.conn_finish(from);
+            self.conn_list_if_pending(from);
         }
     }
 

@@ -184,6 +184,8 @@ pub(super) struct Extra {
     pub(super) last_read_ns: i64,
     /// When the peer must have ended its direction; 0: no matter when.
     pub(super) linger_deadline_ns: i64,
+    /// Why nothing can be written any more; 0: it can.
+    pub(super) broken: i32,
 }
 
 impl Default for Extra {
@@ -200,6 +202,7 @@ impl Default for Extra {
             tty: None,
             last_read_ns: i64::MAX,
             linger_deadline_ns: 0,
+            broken: 0,
         }
     }
 }
@@ -231,9 +234,15 @@ impl Conn {
         if self.has(flag::NO_SOCKET) { StreamKind::Other } else { StreamKind::Socket }
     }
 
-    /// Why it is over; 0 while it is not.
+    /// Why it is over, or going to be; 0 while it is not.
     pub(super) fn reason(&self) -> i32 {
-        if self.has(flag::OVER) { self.last as i32 } else { 0 }
+        let broken = self.extra.as_ref().map_or(0, |extra| extra.broken);
+        if self.has(flag::OVER) { self.last as i32 } else { broken }
+    }
+
+    /// Whether nothing can be written any more, while something may still be read.
+    pub(super) fn is_broken(&self) -> bool {
+        self.extra.as_ref().is_some_and(|extra| extra.broken != 0)
     }
 
     pub(super) fn extra(&mut self) -> &mut Extra {

@@ -268,7 +268,7 @@ impl<S: Sink> Core<S> {
                 conn.out.shrink();
             }
             Ok(Flushed::Some) => conn.flags |= flag::BLOCKED,
-            Err(error) => return self.conn_fail(id, error),
+            Err(error) => return self.conn_write_failed(id, error),
         }
         if sent > 0 {
             self.conn_touch(id, flag::HAS_WRITTEN);
@@ -279,7 +279,7 @@ impl<S: Sink> Core<S> {
     /// Marks, half-close and interest as they are after some bytes have gone.
     pub(super) fn conn_after_writing(&mut self, id: Id) {
         let Some(conn) = self.conn_mut(id) else { return };
-        if conn.has(flag::HIGH) && conn.out.bytes() <= conn.shape.low_mark {
+        if conn.has(flag::HIGH) && conn.out.weight() <= conn.shape.low_mark {
             let rested = conn.has(flag::HELD);
             conn.flags &= !(flag::HIGH | flag::HELD);
             conn.flags |= flag::TELL_DRAIN;
@@ -358,6 +358,10 @@ impl<S: Sink> Core<S> {
     /// The end, an error, or nothing.
     pub(super) fn conn_read_nothing(&mut self, id: Id, read: Result<usize>) {
         match read {
+            // The error was told to a write: what was received may have been cut off.
+            Ok(_) if self.conn_mut(id).is_some_and(|conn| conn.reason() == -libc::ECONNRESET) => {
+                self.conn_fail(id, Error::os(libc::ECONNRESET));
+            }
             Ok(_) => self.conn_eof(id),
             Err(error) if error.code() == -libc::EAGAIN => {}
             // What a terminal says when its other side has gone.
