@@ -113,29 +113,29 @@ typedef void (*tg_free_cb)(void *data, size_t length, void *user, int status);
 #define TG_EKIND (-4004)
 /** The loop belongs to another thread, or to none. */
 #define TG_EWRONGTHREAD (-4005)
-/** The loop is already running, and a loop cannot run inside itself. */
+/** A loop cannot be run, or waited for, from inside itself. */
 #define TG_EREENTRANT (-4006)
-/** The loop was inherited by a fork; reopen or free it. */
+/** Inherited by a fork: it can be freed, and a loop reopened. */
 #define TG_EFORKED (-4007)
-/** The library has failed inside; the loop refuses further work and can only be freed. */
+/** The library has failed inside; the loop, if it is in one, refuses further work and can only be freed. */
 #define TG_EPANIC (-4008)
-/** The descriptor is already registered, or is registered with another trigger mode. */
+/** What was to be added is there already, or taken by something else. */
 #define TG_EEXIST (-4009)
-/** The descriptor is not registered. */
+/** What the call is about is not there. */
 #define TG_ENOENT (-4010)
 /** The descriptor is not open, or was closed while it was watched. */
 #define TG_EBADFD (-4011)
 /** The time is over. */
 #define TG_ETIMEDOUT (-4012)
-/** A documented limit is reached. */
+/** A documented limit is reached, or there is not enough room. */
 #define TG_ENOBUFS (-4013)
 /** There is no id left to give out. */
 #define TG_ELIMIT (-4014)
 /** Not supported on this platform or by this object. */
 #define TG_ENOTSUP (-4015)
-/** The loop is running. */
+/** What the call is about is in use at present. */
 #define TG_EBUSY (-4016)
-/** Cancelled before it had begun. */
+/** Cancelled before it was over. */
 #define TG_ECANCELED (-4017)
 /** The host or service is not known. */
 #define TG_ENONAME (-4018)

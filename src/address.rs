@@ -1,6 +1,7 @@
 //! Chapter: addresses.
 
 use crate::convert::{self, Out, out};
+use crate::error::noted;
 use std::ffi::{c_char, c_int, c_void};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use tidegate_reactor::base::address::{Address, UnixName};
@@ -110,7 +111,7 @@ pub unsafe extern "C" fn tg_address_parse(text: *const c_char, port: u16, out: *
 /// `name` is NULL or has `length` bytes; `out` is NULL or writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tg_address_unix(name: *const c_char, length: usize, out: *mut tg_address) -> c_int {
-    guard!(tg_address_unix(name, length, out), {
+    guard!(tg_address_unix(name[length], length, out), {
         // SAFETY: the caller's promise.
         let (name, out) = unsafe { (convert::bytes(name.cast(), length), self::out(out)) };
         write(out, || UnixName::new(name?).map(Address::Unix))
@@ -158,8 +159,19 @@ pub unsafe extern "C" fn tg_address_from_sockaddr(
     guard!(tg_address_from_sockaddr(sockaddr, length, out), {
         // SAFETY: the caller's promise.
         let (bytes, out) = unsafe { (convert::bytes(sockaddr.cast(), length), self::out(out)) };
-        write(out, || RawAddress::from_bytes(bytes?)?.decode())
+        write(out, || {
+            let bytes = bytes?;
+            RawAddress::from_bytes(bytes).and_then(|raw| raw.decode()).map_err(|error| family(error, bytes))
+        })
     })
+}
+
+/// Names the family, if there are enough bytes to have one.
+fn family(error: Error, sockaddr: &[u8]) -> Error {
+    match RawAddress::family(sockaddr) {
+        Some(family) => noted(error, format_args!("family {family}")),
+        None => error,
+    }
 }
 
 /// As a `struct sockaddr_in`, `sockaddr_in6` or `sockaddr_un`; a `struct sockaddr_storage` has room for all of them.

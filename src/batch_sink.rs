@@ -8,6 +8,7 @@ use crate::batch::{self, tg_batch, tg_record, tg_submission};
 use crate::callbacks::{Post, status_and_value};
 use crate::conn::options::which;
 use crate::convert::bytes_of;
+use crate::error::noted;
 use crate::file::results;
 use crate::sink::CLoop;
 use crate::udp;
@@ -98,8 +99,11 @@ impl Batch {
     /// # Errors
     /// [`Error::INVALID`] for a cursor beyond the records.
     pub(crate) fn unconsumed(&self) -> Result<u32> {
-        let cursor = self.read().record_cursor;
-        self.written.get().checked_sub(cursor).ok_or(Error::invalid("record_cursor is beyond record_count"))
+        let (cursor, count) = (self.read().record_cursor, self.written.get());
+        count.checked_sub(cursor).ok_or_else(|| {
+            let error = Error::invalid("record_cursor is beyond record_count");
+            noted(error, format_args!("record_cursor = {cursor}, record_count = {count}"))
+        })
     }
 
     /// Makes room: everything was consumed.
@@ -115,7 +119,9 @@ impl Batch {
     /// [`Error::INVALID`] below -1.
     pub(crate) fn timeout_ns(&self) -> Result<i64> {
         match self.read().timeout_ns {
-            timeout_ns if timeout_ns < -1 => Err(Error::invalid("timeout_ns is below -1")),
+            timeout_ns if timeout_ns < -1 => {
+                Err(noted(Error::invalid("timeout_ns is below -1"), format_args!("timeout_ns = {timeout_ns}")))
+            }
             timeout_ns => Ok(timeout_ns),
         }
     }
@@ -127,7 +133,9 @@ impl Batch {
     pub(crate) fn check_submissions(&self) -> Result<()> {
         let count = self.read().submission_count;
         if count > self.submission_capacity || count < self.taken.get() {
-            return Err(Error::invalid("submission_count is not possible"));
+            let (taken, room) = (self.taken.get(), self.submission_capacity);
+            let words = format_args!("submission_count = {count}, taken are {taken}, and there is room for {room}");
+            return Err(noted(Error::invalid("submission_count is not possible"), words));
         }
         Ok(())
     }

@@ -1,7 +1,9 @@
 //! Every conversion of a pointer that comes from C. Nothing outside this file looks behind one.
 
+use crate::error::noted;
+use crate::shown::Kind;
 use crate::types::tg_buffer;
-use std::ffi::{CStr, c_char, c_int};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::io::IoSlice;
 use std::mem::MaybeUninit;
 use std::os::fd::{FromRawFd, OwnedFd};
@@ -18,15 +20,32 @@ const LARGEST_STRUCTURE: usize = 4096;
 pub(crate) unsafe trait Sized_: Copy {
     /// What members have that the caller's structure is too small for.
     const DEFAULT: Self;
-    /// Where each member after the first begins. Only there can the structure of an older header end: anywhere else is
-    /// the middle of a member, and half a pointer must not be taken for one.
-    const MEMBERS: &'static [usize];
+    /// The members after the first.
+    const MEMBERS: &'static Members;
 }
 
-/// The offsets of a structure's members after the first.
+/// What a structure is made of.
+pub(crate) struct Members {
+    /// Its size in this version.
+    pub(crate) whole: usize,
+    /// The names of the members after the first, with commas between them.
+    pub(crate) names: &'static str,
+    /// Where each of them begins. Only there can the structure of an older header end: anywhere else is the middle of a
+    /// member, and half a pointer must not be taken for one.
+    pub(crate) offsets: &'static [usize],
+    /// What each of them is.
+    pub(crate) kinds: &'static [Kind],
+}
+
+/// `MEMBERS` of a structure: those after the first.
 macro_rules! members {
     ($type:ty: $($member:ident),+) => {
-        &[$(std::mem::offset_of!($type, $member)),+]
+        const MEMBERS: &'static $crate::convert::Members = &$crate::convert::Members {
+            whole: size_of::<$type>(),
+            names: stringify!($($member),+),
+            offsets: &[$(std::mem::offset_of!($type, $member)),+],
+            kinds: &[$($crate::shown::kind_of(|all: &$type| &all.$member)),+],
+        };
     };
 }
 
@@ -39,13 +58,9 @@ pub(crate) unsafe fn options<T: Sized_>(options: *const T) -> Result<T> {
     if options.is_null() {
         return Ok(copy);
     }
-    // SAFETY: the first member is always there.
-    let size = unsafe { options.cast::<usize>().read_unaligned() };
-    check_size(size)?;
-    if size < size_of::<T>() && !T::MEMBERS.contains(&size) {
-        return Err(Error::invalid("the size member is not that of any version of the structure"));
-    }
-    let known = size.min(size_of::<T>());
+    // SAFETY: the caller's promise.
+    let (size, known) = unsafe { sizes(options.cast(), T::MEMBERS) };
+    let known = known?;
     // SAFETY: both sides have `known` bytes, and T may hold any of them.
     unsafe { std::ptr::copy_nonoverlapping(options.cast::<u8>(), (&raw mut copy).cast::<u8>(), known) };
     // SAFETY: the caller's structure has `size` bytes.
@@ -54,6 +69,38 @@ pub(crate) unsafe fn options<T: Sized_>(options: *const T) -> Result<T> {
         return Err(Error::invalid("the options are newer than this library and use what it does not know"));
     }
     Ok(copy)
+}
+
+/// The size that a structure says it has, and how many of its bytes this version knows.
+///
+/// # Safety
+/// `structure` has at least a size member.
+pub(crate) unsafe fn sizes(structure: *const c_void, members: &Members) -> (usize, Result<usize>) {
+    // SAFETY: the first member is always there.
+    let size = unsafe { structure.cast::<usize>().read_unaligned() };
+    let known = check_size(size).and_then(|()| {
+        if size < members.whole && !members.offsets.contains(&size) {
+            return Err(Error::invalid("the size member is not that of any version of the structure"));
+        }
+        Ok(size.min(members.whole))
+    });
+    (size, known)
+}
+
+/// The bits of a member that has `size` bytes.
+///
+/// # Safety
+/// The structure has these bytes.
+pub(crate) unsafe fn member(structure: *const c_void, offset: usize, size: usize) -> u64 {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let at = structure.cast::<u8>().add(offset);
+        match size {
+            2 => u64::from(at.cast::<u16>().read_unaligned()),
+            4 => u64::from(at.cast::<u32>().read_unaligned()),
+            _ => at.cast::<u64>().read_unaligned(),
+        }
+    }
 }
 
 fn check_size(size: usize) -> Result<()> {
@@ -194,6 +241,20 @@ pub(crate) unsafe fn strings<'a>(list: *const *const c_char) -> Result<Option<Ve
     Ok(Some(all))
 }
 
+/// The first strings of such a list, and `None` behind them if there are more.
+///
+/// # Safety
+/// As [`strings`], but not NULL.
+pub(crate) unsafe fn first_strings<'a>(
+    list: *const *const c_char, most: usize,
+) -> impl Iterator<Item = Option<&'a CStr>> {
+    (0..=most).map_while(move |index| {
+        // SAFETY: every pointer up to the NULL is readable, and `map_while` ends there.
+        let text = unsafe { string_or_null(list.add(index).read_unaligned()) }?;
+        Some((index < most).then_some(text))
+    })
+}
+
 /// A structure of the caller's without a size, or nothing.
 ///
 /// # Safety
@@ -303,11 +364,22 @@ pub(crate) unsafe fn pieces<'a>(first: *const tg_buffer, count: usize) -> Result
     let buffers = unsafe { array(first.cast_mut(), count) }?;
     let mut pieces = Vec::new();
     pieces.try_reserve_exact(count)?;
-    for buffer in buffers {
+    for (index, buffer) in buffers.iter().enumerate() {
         // SAFETY: the caller's promise.
-        pieces.push(IoSlice::new(unsafe { bytes(buffer.data.cast(), buffer.length) }?));
+        pieces.push(IoSlice::new(unsafe { piece(index, buffer) }?));
     }
     Ok(pieces)
+}
+
+/// One of several pieces.
+///
+/// # Safety
+/// It names memory that is readable during the call.
+pub(crate) unsafe fn piece<'a>(index: usize, buffer: &tg_buffer) -> Result<&'a [u8]> {
+    // SAFETY: the caller's promise.
+    unsafe { bytes(buffer.data.cast(), buffer.length) }.map_err(|error| {
+        noted(error, format_args!("buffers[{index}] = {{.data = {:?}, .length = {}}}", buffer.data, buffer.length))
+    })
 }
 
 /// Elements of the caller's.

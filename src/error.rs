@@ -2,30 +2,89 @@
 
 use std::cell::RefCell;
 use std::ffi::{c_char, c_int};
-use std::io::Write;
-use tidegate_reactor::ERROR_TABLE;
+use std::fmt::Write;
+use tidegate_reactor::{ERROR_TABLE, Error};
 
-/// Long enough for the longest name with the largest values.
-const WORDS: usize = 512;
+/// Room for the arguments, cut off if need be, and behind them for the longest reason.
+const WORDS: usize = 1024;
+/// How much of that the arguments may take: reasons have up to 300 bytes, notes up to [`NOTE`].
+const ARGUMENTS: usize = WORDS - NOTE - 320;
+/// How long a note may be: an array's element, with an address of a path that has to be escaped.
+const NOTE: usize = 160;
 
-struct Words([u8; WORDS]);
-
-thread_local! {
-    static LAST: RefCell<Words> = const { RefCell::new(Words([0; WORDS])) };
+/// A text in memory that was there before anything failed. What does not fit is left out, and "…" says so.
+#[repr(C)]
+pub(crate) struct Text<const ROOM: usize> {
+    /// Zeroes behind the text, one at least.
+    bytes: [u8; ROOM],
+    length: usize,
+    full: bool,
 }
 
-/// Keeps the words of a failure for this thread, cut at the end if they are too many.
-pub(crate) fn remember(words: std::fmt::Arguments<'_>) {
-    LAST.with_borrow_mut(|last| {
-        let mut room = &mut last.0[..WORDS - 1];
-        // What does not fit is left out.
-        let _ = room.write_fmt(words);
-        let left = room.len();
-        let mut end = WORDS - 1 - left;
-        while std::str::from_utf8(&last.0[..end]).is_err() {
-            end -= 1;
+impl<const ROOM: usize> Text<ROOM> {
+    const fn new() -> Self {
+        Text { bytes: [0; ROOM], length: 0, full: false }
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        self.bytes[self.length..][..bytes.len()].copy_from_slice(bytes);
+        self.length += bytes.len();
+    }
+
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.bytes[..self.length]).unwrap_or_default()
+    }
+}
+
+impl<const ROOM: usize> Write for Text<ROOM> {
+    fn write_str(&mut self, words: &str) -> std::fmt::Result {
+        const MORE: &str = "…";
+        if self.full {
+            return Ok(());
         }
-        last.0[end] = 0;
+        // As long as it is not full there is room for that.
+        let left = ROOM - 1 - MORE.len() - self.length;
+        if words.len() <= left {
+            self.push(words.as_bytes());
+        } else {
+            let end = (0..=left).rev().find(|end| words.is_char_boundary(*end)).unwrap_or(0);
+            self.push(&words.as_bytes()[..end]);
+            self.push(MORE.as_bytes());
+            self.full = true;
+        }
+        Ok(())
+    }
+}
+
+thread_local! {
+    static LAST: RefCell<Text<WORDS>> = const { RefCell::new(Text::new()) };
+    static NOTED: RefCell<(Option<Error>, Text<NOTE>)> = const { RefCell::new((None, Text::new())) };
+}
+
+/// The same error, with words about it that only its call can know, such as which element of an array was wrong.
+#[cold]
+pub(crate) fn noted(error: Error, words: std::fmt::Arguments<'_>) -> Error {
+    NOTED.with_borrow_mut(|noted| {
+        *noted = (Some(error), Text::new());
+        // A Text takes everything.
+        let _ = noted.1.write_fmt(words);
+    });
+    error
+}
+
+/// Keeps the words of a failure for this thread.
+pub(crate) fn remember(name: &str, error: Error, arguments: impl FnOnce(&mut Text<ARGUMENTS>) -> std::fmt::Result) {
+    let mut shown = Text::new();
+    // A Text takes everything.
+    let _ = arguments(&mut shown);
+    NOTED.with_borrow_mut(|noted| {
+        // That of an error which was no call's is nobody's.
+        let note = if noted.0.take() == Some(error) { noted.1.as_str() } else { "" };
+        let between = if note.is_empty() { "" } else { ": " };
+        LAST.with_borrow_mut(|last| {
+            *last = Text::new();
+            let _ = write!(last, "{name}({}): {error}{between}{note}", shown.as_str());
+        });
     });
 }
 

@@ -48,8 +48,8 @@ pub struct tg_loop_options {
 
 // SAFETY: repr(C), `size` first, integers only.
 unsafe impl Sized_ for tg_loop_options {
-    const MEMBERS: &'static [usize] = members!(tg_loop_options: flags, batch_records, batch_submissions, max_posts, work_threads, batch_data,
-            max_jobs, reserved);
+    members!(tg_loop_options: flags, batch_records, batch_submissions, max_posts, work_threads, batch_data, max_jobs,
+        reserved);
     const DEFAULT: Self = tg_loop_options {
         size: 0,
         flags: 0,
@@ -95,7 +95,7 @@ pub struct tg_loop_stats {
 
 // SAFETY: repr(C), `size` first, integers only.
 unsafe impl Sized_ for tg_loop_stats {
-    const MEMBERS: &'static [usize] = members!(tg_loop_stats: turns, events, busy_ns, idle_ns, lag_ns, max_lag_ns, longest_callback_ns, waits, open_handles, active_handles, queued_posts);
+    members!(tg_loop_stats: turns, events, busy_ns, idle_ns, lag_ns, max_lag_ns, longest_callback_ns, waits, open_handles, active_handles, queued_posts);
     const DEFAULT: Self = tg_loop_stats {
         size: 0,
         turns: 0,

@@ -154,7 +154,7 @@ pub struct tg_file_options {
 
 // SAFETY: repr(C), `size` first; pointers and optional functions may have any bits, they are only carried.
 unsafe impl Sized_ for tg_file_options {
-    const MEMBERS: &'static [usize] = members!(tg_file_options: callback, user, release, flags, reserved);
+    members!(tg_file_options: callback, user, release, flags, reserved);
     const DEFAULT: Self =
         tg_file_options { size: 0, callback: None, user: null_mut(), release: None, flags: 0, reserved: 0 };
 }

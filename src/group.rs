@@ -53,7 +53,7 @@ pub struct tg_group_options {
 
 // SAFETY: repr(C), `size` first; pointers and optional functions may have any bits, they are only carried.
 unsafe impl Sized_ for tg_group_options {
-    const MEMBERS: &'static [usize] = members!(tg_group_options: on_start, on_stop, user, release, address, listener,
+    members!(tg_group_options: on_start, on_stop, user, release, address, listener,
         loop_options, loops, reserved);
     const DEFAULT: Self = tg_group_options {
         size: 0,
@@ -97,7 +97,7 @@ pub struct tg_group_stats {
 
 // SAFETY: repr(C), `size` first, integers only.
 unsafe impl Sized_ for tg_group_stats {
-    const MEMBERS: &'static [usize] = members!(tg_group_stats: loops, conns, handles, turns, events, busy_ns, idle_ns,
+    members!(tg_group_stats: loops, conns, handles, turns, events, busy_ns, idle_ns,
         max_lag_ns, largest_share);
     const DEFAULT: Self = tg_group_stats {
         size: 0,

@@ -1,7 +1,8 @@
 //! No panic crosses the boundary, and every failure leaves its words behind.
 
+use crate::shown::Shown;
 use crate::{error, inject, registry};
-use std::ffi::{c_int, c_void};
+use std::ffi::c_int;
 use std::fmt::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use tidegate_reactor::{Error, Result};
@@ -9,17 +10,31 @@ use tidegate_reactor::{Error, Result};
 /// The body of every exported function that returns a code: `guard!(tg_name(argument, …), expression)`.
 ///
 /// The expression is a `Result`; a failure becomes its code and the text of `tg_last_error`, made of the function's name and
-/// arguments; a panic becomes TG_EPANIC and poisons the loop that the first argument names.
+/// arguments; a panic becomes TG_EPANIC and poisons the loop that the first argument names. Bytes whose number is another
+/// argument are written `argument[number]`.
 macro_rules! guard {
-    ($name:ident($($argument:ident),*), $body:expr) => {
+    ($name:ident($($argument:ident $([$length:ident])?),*), $body:expr) => {
         match $crate::guard::catch(stringify!($name), || $crate::guard::IntoCode::into_code($body)) {
             Ok(code) => code,
             Err(failure) => $crate::guard::fail(
                 stringify!($name),
                 failure,
-                &[$((stringify!($argument), &$argument as &dyn $crate::guard::Show)),*],
+                stringify!($($argument),*),
+                // SAFETY: what the arguments point to is as the function's own documentation demands it.
+                #[allow(unused_unsafe, reason = "one block for functions without arguments, too")]
+                &unsafe { [$(shown!($argument $([$length])?)),*] },
             ),
         }
+    };
+}
+
+/// An argument for the text.
+macro_rules! shown {
+    ($argument:ident) => {
+        $crate::shown::Shown::new(&$argument)
+    };
+    ($argument:ident [$length:ident]) => {
+        $crate::shown::Shown::sized(&$argument, $length)
     };
 }
 
@@ -97,18 +112,22 @@ pub(crate) fn poisoned(id: u64) -> c_int {
 
 /// Puts the failure into words for `tg_last_error`; its code. If the words cannot be made, the code still says what matters.
 #[cold]
-pub(crate) fn fail(name: &str, failure: Failure, arguments: &[(&str, &dyn Show)]) -> c_int {
+pub(crate) fn fail(name: &str, failure: Failure, names: &str, arguments: &[Shown]) -> c_int {
     let error = match failure {
         Failure::Error(error) => error,
         Failure::Panic => {
-            registry::poison(arguments.iter().find_map(|(_, argument)| argument.id()).unwrap_or(0));
+            registry::poison(arguments.iter().find_map(Shown::id).unwrap_or(0));
             Error::PANIC
         }
     };
     let _ = catch_unwind(AssertUnwindSafe(|| {
-        let shown = |(name, value): &(&str, &dyn Show)| format!("{} = {}", name.trim_end_matches('_'), value.show());
-        let list: Vec<String> = arguments.iter().map(shown).collect();
-        error::remember(format_args!("{name}({}): {error}", list.join(", ")));
+        error::remember(name, error, |text| {
+            for (index, (name, value)) in names.split(',').zip(arguments).enumerate() {
+                let name = name.trim().trim_end_matches('_');
+                write!(text, "{}{name} = {}", if index > 0 { ", " } else { "" }, value.named(name))?;
+            }
+            Ok(())
+        });
     }));
     error.code()
 }
@@ -122,61 +141,4 @@ pub(crate) fn run_total<T>(name: &'static str, fallback: T, body: impl FnOnce() 
         std::mem::forget(payload);
         fallback
     })
-}
-
-/// How an argument is shown in `tg_last_error`, and whether it is an id.
-pub(crate) trait Show {
-    fn show(&self) -> String;
-    fn id(&self) -> Option<u64> {
-        None
-    }
-}
-
-impl Show for u64 {
-    fn show(&self) -> String {
-        format!("{self:#x}")
-    }
-    fn id(&self) -> Option<u64> {
-        Some(*self)
-    }
-}
-
-macro_rules! show_plainly {
-    ($($type:ty),*) => {$(
-        impl Show for $type {
-            fn show(&self) -> String {
-                self.to_string()
-            }
-        }
-    )*};
-}
-show_plainly!(c_int, u16, u32, i64, usize);
-
-fn show_pointer(pointer: *const c_void) -> String {
-    let mut text = String::new();
-    if pointer.is_null() {
-        text.push_str("NULL");
-    } else {
-        // Writing to a String does not fail.
-        let _ = write!(text, "{pointer:p}");
-    }
-    text
-}
-
-impl<T> Show for *const T {
-    fn show(&self) -> String {
-        show_pointer(self.cast())
-    }
-}
-
-impl<T> Show for *mut T {
-    fn show(&self) -> String {
-        show_pointer(self.cast_const().cast())
-    }
-}
-
-impl<T> Show for Option<T> {
-    fn show(&self) -> String {
-        if self.is_some() { "a function".to_owned() } else { "NULL".to_owned() }
-    }
 }

@@ -75,7 +75,7 @@ pub struct tg_handle_info {
 
 // SAFETY: repr(C), `size` first, integers only.
 unsafe impl Sized_ for tg_handle_info {
-    const MEMBERS: &'static [usize] = members!(tg_handle_info: handle, kind, flags, value, interest, reserved);
+    members!(tg_handle_info: handle, kind, flags, value, interest, reserved);
     const DEFAULT: Self = tg_handle_info { size: 0, handle: 0, kind: 0, flags: 0, value: 0, interest: 0, reserved: 0 };
 }
 

@@ -54,7 +54,7 @@ pub struct tg_io_options {
 
 // SAFETY: repr(C), `size` first; pointers and optional functions may have any bits, they are only carried.
 unsafe impl Sized_ for tg_io_options {
-    const MEMBERS: &'static [usize] = members!(tg_io_options: callback, user, release, flags, mode, timeout_ns);
+    members!(tg_io_options: callback, user, release, flags, mode, timeout_ns);
     const DEFAULT: Self = tg_io_options {
         size: 0,
         callback: None,

@@ -1,9 +1,9 @@
 //! The C library: one thin file a concept, which checks, converts and delegates to the engine. What a C program sees is
 //! `include/tidegate.h`, generated from these files by `build.rs`.
 //!
-//! Where to find what: `guard` keeps panics inside; `convert` holds every conversion of a raw pointer; `registry` finds
-//! the loop or poller behind an id; `callbacks` and `batch_sink` are the two ways events leave; the other files are the
-//! chapters of the header.
+//! Where to find what: `guard` keeps panics inside; `convert` holds every conversion of a raw pointer; `shown` puts
+//! values into the words of an error; `registry` finds the loop or poller behind an id; `callbacks` and `batch_sink` are the
+//! two ways events leave; the other files are the chapters of the header.
 
 #![allow(non_camel_case_types)]
 
@@ -41,6 +41,7 @@ pub mod poller;
 pub mod process;
 pub mod rate;
 pub mod resolve;
+mod shown;
 pub mod signal;
 mod sink;
 pub mod timer;

@@ -71,7 +71,7 @@ pub struct tg_listener_options {
 
 // SAFETY: repr(C), `size` first; pointers and optional functions may have any bits, they are only carried.
 unsafe impl Sized_ for tg_listener_options {
-    const MEMBERS: &'static [usize] = members!(tg_listener_options: on_accept, on_error, user, release, conn, flags, backlog, max_conns, mode,
+    members!(tg_listener_options: on_accept, on_error, user, release, conn, flags, backlog, max_conns, mode,
             accepts_per_turn, reserved);
     const DEFAULT: Self = tg_listener_options {
         size: 0,

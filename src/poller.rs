@@ -38,7 +38,7 @@ pub struct tg_poller_options {
 
 // SAFETY: repr(C), `size` first, integers only.
 unsafe impl Sized_ for tg_poller_options {
-    const MEMBERS: &'static [usize] = members!(tg_poller_options: flags, adopt_fd);
+    members!(tg_poller_options: flags, adopt_fd);
     const DEFAULT: Self = tg_poller_options { size: 0, flags: 0, adopt_fd: -1 };
 }
 

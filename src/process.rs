@@ -1,12 +1,14 @@
 //! Chapter: processes.
 
 use crate::convert::{Sized_, options, out, slice, string, strings};
+use crate::error::noted;
 use crate::registry::find_handle;
 use crate::types::{TG_UNREF, tg_fd, tg_handle, tg_loop, tg_release_cb};
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::os::fd::IntoRawFd;
 use std::ptr::{null, null_mut};
 use tidegate_reactor::sys::process::{Command, Stdio};
+use tidegate_reactor::sys::socket;
 use tidegate_reactor::{Error, Result};
 
 /// Flag of a process: in a session of its own, without a terminal (setsid).
@@ -88,7 +90,7 @@ pub struct tg_process_options {
 
 // SAFETY: repr(C), `size` first; pointers and optional functions may have any bits, they are only carried.
 unsafe impl Sized_ for tg_process_options {
-    const MEMBERS: &'static [usize] = members!(tg_process_options: callback, user, release, file, argv, env, directory,
+    members!(tg_process_options: callback, user, release, file, argv, env, directory,
         stdio, flags, stdio_count, uid, gid);
     const DEFAULT: Self = tg_process_options {
         size: 0,
@@ -127,7 +129,7 @@ pub struct tg_process_watch_options {
 
 // SAFETY: as above.
 unsafe impl Sized_ for tg_process_watch_options {
-    const MEMBERS: &'static [usize] = members!(tg_process_watch_options: callback, user, release, flags, reserved);
+    members!(tg_process_watch_options: callback, user, release, flags, reserved);
     const DEFAULT: Self =
         tg_process_watch_options { size: 0, callback: None, user: null_mut(), release: None, flags: 0, reserved: 0 };
 }
@@ -199,15 +201,24 @@ unsafe fn open(loop_: tg_loop, options: tg_process_options) -> Result<tg_handle>
     };
     let kill_on_close = flag(TG_PROCESS_KILL_ON_CLOSE);
     let id = open_with!(loop_, options, Process, FLAGS, |event_loop, user, referenced| {
-        event_loop.process_open(&command, kill_on_close, user, referenced)
+        event_loop.process_open(&command, kill_on_close, user, referenced).map_err(|error| closed(error, stdio))
     })?;
     Ok(id.raw())
+}
+
+/// Which descriptor it is that is not open.
+fn closed(error: Error, stdio: &[tg_stdio]) -> Error {
+    let bad = |wanted: &tg_stdio| socket::duplicate(wanted.fd).is_err_and(|error| error.is(Error::BAD_FD));
+    match stdio.iter().position(|wanted| wanted.kind == TG_STDIO_FD && bad(wanted)) {
+        Some(index) if error.is(Error::BAD_FD) => noted(error, format_args!("stdio[{index}].fd = {}", stdio[index].fd)),
+        _ => error,
+    }
 }
 
 fn descriptors(stdio: &[tg_stdio]) -> Result<Vec<Stdio>> {
     let mut list = Vec::new();
     list.try_reserve_exact(stdio.len())?;
-    for wanted in stdio {
+    for (index, wanted) in stdio.iter().enumerate() {
         list.push(match wanted.kind {
             TG_STDIO_INHERIT => Stdio::Inherit,
             TG_STDIO_NULL => Stdio::Null,
@@ -215,7 +226,10 @@ fn descriptors(stdio: &[tg_stdio]) -> Result<Vec<Stdio>> {
             TG_STDIO_PIPE_IN => Stdio::PipeIn,
             TG_STDIO_PIPE_OUT => Stdio::PipeOut,
             TG_STDIO_SOCKET => Stdio::Socket,
-            _ => return Err(Error::invalid("an unknown kind of stdio")),
+            kind => {
+                let error = Error::invalid("an unknown kind of stdio");
+                return Err(noted(error, format_args!("stdio[{index}].kind = {kind}")));
+            }
         });
     }
     Ok(list)

@@ -31,7 +31,7 @@ pub struct tg_rate_options {
 
 // SAFETY: repr(C), `size` first; pointers and optional functions may have any bits, they are only carried.
 unsafe impl Sized_ for tg_rate_options {
-    const MEMBERS: &'static [usize] = members!(tg_rate_options: user, release, read, write, read_burst, write_burst);
+    members!(tg_rate_options: user, release, read, write, read_burst, write_burst);
     const DEFAULT: Self =
         tg_rate_options { size: 0, user: null_mut(), release: None, read: 0, write: 0, read_burst: 0, write_burst: 0 };
 }

@@ -332,7 +332,7 @@ pub(crate) fn detach(raw: u64) -> Result<()> {
         return Err(Error::FORKED);
     }
     if found.event_loop.is_running() {
-        return Err(Error::BUSY);
+        return Err(Error::BUSY.because("the loop is running"));
     }
     annotate::happens_before(&raw const *entry as usize);
     entry.owner.store(NOBODY, Ordering::Release);

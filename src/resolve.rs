@@ -68,7 +68,7 @@ pub struct tg_resolve_options {
 
 // SAFETY: repr(C), `size` first; pointers and optional functions may have any bits, they are only carried.
 unsafe impl Sized_ for tg_resolve_options {
-    const MEMBERS: &'static [usize] = members!(tg_resolve_options: callback, user, release, flags, family);
+    members!(tg_resolve_options: callback, user, release, flags, family);
     const DEFAULT: Self =
         tg_resolve_options { size: 0, callback: None, user: null_mut(), release: None, flags: 0, family: 0 };
 }
@@ -93,7 +93,7 @@ pub struct tg_resolve_name_options {
 
 // SAFETY: repr(C), `size` first; pointers and optional functions may have any bits, they are only carried.
 unsafe impl Sized_ for tg_resolve_name_options {
-    const MEMBERS: &'static [usize] = members!(tg_resolve_name_options: callback, user, release, flags, reserved);
+    members!(tg_resolve_name_options: callback, user, release, flags, reserved);
     const DEFAULT: Self =
         tg_resolve_name_options { size: 0, callback: None, user: null_mut(), release: None, flags: 0, reserved: 0 };
 }

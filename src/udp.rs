@@ -126,7 +126,7 @@ pub struct tg_udp_options {
 
 // SAFETY: repr(C), `size` first; pointers and optional functions may have any bits, they are only carried.
 unsafe impl Sized_ for tg_udp_options {
-    const MEMBERS: &'static [usize] = members!(tg_udp_options: callback, on_error, on_drain, user, release, flags,
+    members!(tg_udp_options: callback, on_error, on_drain, user, release, flags,
         receive_size, receive_batch, reserved, send_limit);
     const DEFAULT: Self = tg_udp_options {
         size: 0,
@@ -177,7 +177,7 @@ pub struct tg_udp_stats {
 
 // SAFETY: repr(C), `size` first, integers only.
 unsafe impl Sized_ for tg_udp_stats {
-    const MEMBERS: &'static [usize] = members!(tg_udp_stats: received, received_bytes, truncated, receive_calls, sent,
+    members!(tg_udp_stats: received, received_bytes, truncated, receive_calls, sent,
         sent_bytes, send_calls, lost, errors, dropped, queued, queued_bytes);
     const DEFAULT: Self = tg_udp_stats::of(&UdpStats::NONE);
 }

@@ -21,7 +21,7 @@ pub struct tg_process_stats {
 
 // SAFETY: repr(C), `size` first, integers only.
 unsafe impl Sized_ for tg_process_stats {
-    const MEMBERS: &'static [usize] = members!(tg_process_stats: live_loops, live_pollers, waits);
+    members!(tg_process_stats: live_loops, live_pollers, waits);
     const DEFAULT: Self = tg_process_stats { size: 0, live_loops: 0, live_pollers: 0, waits: 0 };
 }
 

@@ -37,7 +37,7 @@ pub struct tg_work_options {
 
 // SAFETY: repr(C), `size` first; pointers and optional functions may have any bits, they are only carried.
 unsafe impl Sized_ for tg_work_options {
-    const MEMBERS: &'static [usize] = members!(tg_work_options: callback, user, release, flags, reserved);
+    members!(tg_work_options: callback, user, release, flags, reserved);
     const DEFAULT: Self =
         tg_work_options { size: 0, callback: None, user: null_mut(), release: None, flags: 0, reserved: 0 };
 }

@@ -2,6 +2,7 @@
 
 use crate::callbacks::{Callback, User};
 use crate::convert::Sized_;
+use crate::error::noted;
 use crate::handle::{check_flags, no_functions};
 use crate::types::{TG_UNREF, tg_fd, tg_handle, tg_release_cb};
 use std::ffi::{c_int, c_void};
@@ -132,7 +133,7 @@ pub struct tg_conn_options {
 
 // SAFETY: repr(C), `size` first; pointers and optional functions may have any bits, they are only carried.
 unsafe impl Sized_ for tg_conn_options {
-    const MEMBERS: &'static [usize] = members!(tg_conn_options: on_open, on_data, on_readable, on_eof, on_drain, on_written,
+    members!(tg_conn_options: on_open, on_data, on_readable, on_eof, on_drain, on_written,
         on_timeout, on_close, on_descriptors, user, release, flags, framing, max_frame, high_watermark, low_watermark, limit,
         connect_timeout_ns, read_timeout_ns, write_timeout_ns, idle_timeout_ns, linger_ns);
     const DEFAULT: Self = tg_conn_options {
@@ -308,7 +309,8 @@ pub(super) fn watermarks(low: usize, high: usize, limit: usize) -> Result<(usize
     let low = if low == 0 { high / 4 } else { low };
     let limit = if limit == 0 { USUAL_LIMIT.max(high.saturating_mul(4)) } else { limit };
     if low > high || high > limit {
-        return Err(Error::invalid("the low watermark is above the high one, or that above the limit"));
+        let error = Error::invalid("the low watermark is above the high one, or that above the limit");
+        return Err(noted(error, format_args!("low = {low}, high = {high}, limit = {limit}")));
     }
     Ok((low, high, limit))
 }

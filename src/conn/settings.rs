@@ -30,7 +30,7 @@ pub struct tg_conn_timeouts {
 
 // SAFETY: repr(C), `size` first, integers only.
 unsafe impl Sized_ for tg_conn_timeouts {
-    const MEMBERS: &'static [usize] = members!(tg_conn_timeouts: connect_ns, read_ns, write_ns, idle_ns, linger_ns);
+    members!(tg_conn_timeouts: connect_ns, read_ns, write_ns, idle_ns, linger_ns);
     const DEFAULT: Self =
         tg_conn_timeouts { size: 0, connect_ns: 0, read_ns: 0, write_ns: 0, idle_ns: 0, linger_ns: 0 };
 }
@@ -53,7 +53,7 @@ pub struct tg_conn_stats {
 
 // SAFETY: repr(C), `size` first, integers only.
 unsafe impl Sized_ for tg_conn_stats {
-    const MEMBERS: &'static [usize] = members!(tg_conn_stats: bytes_in, bytes_out, queued, opened_ns);
+    members!(tg_conn_stats: bytes_in, bytes_out, queued, opened_ns);
     const DEFAULT: Self = tg_conn_stats { size: 0, bytes_in: 0, bytes_out: 0, queued: 0, opened_ns: 0 };
 }
 

@@ -1,6 +1,7 @@
 //! Chapter: connections (writing).
 
 use crate::convert;
+use crate::error::noted;
 use crate::registry::{find_handle, find_handle_inline};
 use crate::types::{tg_buffer, tg_fd, tg_free_cb, tg_handle};
 use std::ffi::{c_int, c_void};
@@ -174,8 +175,11 @@ fn pass(conn: tg_handle, numbers: &[tg_fd], bytes: &[u8]) -> Result<bool> {
     if numbers.len() > tidegate_reactor::sys::stream::MOST_DESCRIPTORS {
         return Err(Error::invalid("more than 253 descriptors"));
     }
-    let duplicates: Result<Vec<_>> =
-        numbers.iter().map(|fd| tidegate_reactor::sys::socket::duplicate(*fd).map(Arc::new)).collect();
+    let duplicate = |(index, fd): (usize, &tg_fd)| match tidegate_reactor::sys::socket::duplicate(*fd) {
+        Ok(duplicate) => Ok(Arc::new(duplicate)),
+        Err(error) => Err(noted(error, format_args!("descriptors[{index}] = {fd}"))),
+    };
+    let duplicates: Result<Vec<_>> = numbers.iter().enumerate().map(duplicate).collect();
     found.event_loop.conn_pass(id, duplicates?, bytes)
 }
 

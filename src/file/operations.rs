@@ -156,9 +156,9 @@ unsafe fn gather(buffers: *const tg_buffer, count: usize) -> Result<Vec<u8>> {
     // SAFETY: the caller's promise.
     let buffers = unsafe { convert::elements(buffers, count) }?;
     let mut all = Vec::new();
-    for buffer in buffers {
+    for (index, buffer) in buffers.iter().enumerate() {
         // SAFETY: the caller's promise.
-        let bytes = unsafe { convert::bytes(buffer.data.cast(), buffer.length) }?;
+        let bytes = unsafe { convert::piece(index, buffer) }?;
         all.try_reserve(bytes.len())?;
         all.extend_from_slice(bytes);
     }

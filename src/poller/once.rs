@@ -1,6 +1,7 @@
 //! Waiting once for a set of descriptors.
 
 use crate::convert::array;
+use crate::error::noted;
 use crate::types::tg_fd;
 use std::ffi::c_int;
 use tidegate_reactor::base::interest::{ERROR, HANGUP, INTERESTS, PRIORITY, READ, Readiness, WRITE};
@@ -53,8 +54,9 @@ fn wait(items: &mut [tg_poll_item], timeout_ns: i64, flags: u32) -> Result<usize
     }
     let native = flags & TG_POLL_NATIVE != 0;
     let known = if native { u32::from(u16::MAX) } else { INTERESTS };
-    if items.iter().any(|item| item.interest & !known != 0) {
-        return Err(Error::invalid("an interest has unknown bits"));
+    if let Some((index, item)) = items.iter().enumerate().find(|(_, item)| item.interest & !known != 0) {
+        let error = Error::invalid("an interest has unknown bits");
+        return Err(noted(error, format_args!("items[{index}].interest = {:#x}", item.interest)));
     }
     let mut entries: Vec<PollFd> = Vec::new();
     entries.try_reserve_exact(items.len())?;

@@ -2,12 +2,14 @@
 
 use crate::address::tg_address;
 use crate::convert;
+use crate::error::noted;
 use crate::registry::find_handle;
+use crate::shown::{Shown, display};
 use crate::types::tg_handle;
 use std::ffi::{c_int, c_void};
-use tidegate_reactor::Result;
 use tidegate_reactor::base::address::Address;
 use tidegate_reactor::io::datagram::Outgoing;
+use tidegate_reactor::{Error, Result};
 
 /// A datagram to be sent.
 #[derive(Clone, Copy)]
@@ -76,14 +78,34 @@ pub unsafe extern "C" fn tg_udp_send_many(udp: tg_handle, all: *const tg_outgoin
             let all = all?;
             let mut converted = Vec::new();
             converted.try_reserve_exact(all.len())?;
-            for one in all {
+            for (index, one) in all.iter().enumerate() {
                 // SAFETY: the caller's promise.
                 let (to, data) = unsafe { (convert::optional(one.to), convert::bytes(one.data.cast(), one.length)) };
-                converted.push(Outgoing { to: engine(to)?, data: data? });
+                let to = engine(to).map_err(|error| noted(error, format_args!("all[{index}].to = {}", shown(one))))?;
+                let data = data.map_err(|error| {
+                    noted(error, format_args!("all[{index}] = {{.data = {:?}, .length = {}}}", one.data, one.length))
+                })?;
+                converted.push(Outgoing { to, data });
             }
-            found.event_loop.udp_send(id, &converted)
+            found.event_loop.udp_send(id, &converted).map_err(|error| receivers(error, all))
         })()
     })
+}
+
+fn shown(one: &tg_outgoing) -> impl std::fmt::Display {
+    // SAFETY: the promise of tg_udp_send_many.
+    unsafe { Shown::new(&one.to) }.named("to")
+}
+
+/// None was taken, and which of them was refused only the engine knows: the first ones are named.
+fn receivers(error: Error, all: &[tg_outgoing]) -> Error {
+    const MOST: usize = 4;
+    let list = display(|f| {
+        all.iter().take(MOST).enumerate().try_for_each(|(index, one)| {
+            write!(f, "{}all[{index}].to = {}", if index > 0 { ", " } else { "" }, shown(one))
+        })
+    });
+    noted(error, format_args!("{list}"))
 }
 
 /// Sends bytes as datagrams of `segment_size` bytes each, the last of which may be shorter: ceil(length / segment_size) of them,

@@ -16,6 +16,9 @@ static const struct {
     { TG_EBADFD, "TG_EBADFD" },           { TG_ETIMEDOUT, "TG_ETIMEDOUT" },
     { TG_ENOBUFS, "TG_ENOBUFS" },         { TG_ELIMIT, "TG_ELIMIT" },
     { TG_ENOTSUP, "TG_ENOTSUP" },         { TG_EBUSY, "TG_EBUSY" },
+    { TG_ECANCELED, "TG_ECANCELED" },     { TG_ENONAME, "TG_ENONAME" },
+    { TG_ETRYAGAIN, "TG_ETRYAGAIN" },     { TG_ERESOLVE, "TG_ERESOLVE" },
+    { TG_EFRAME, "TG_EFRAME" },
 };
 #define OURS (sizeof ours / sizeof ours[0])
 

@@ -138,6 +138,16 @@ static inline size_t dead_ids(uint64_t ids[8])
     return n;
 }
 
+/* Closed or of another kind: which id it was is in the words. */
+static inline void check_id_named(int line, const char *what, uint64_t id)
+{
+    char words[32];
+    snprintf(words, sizeof words, " = 0x%llx", (unsigned long long)id);
+    if (wordless() || strstr(tg_last_error(), words) != NULL) return;
+    printf("# line %d: %s left the words: %s\n", line, what, tg_last_error());
+    CHECK(!"the last error names the id");
+}
+
 static inline void sweep_dead(int line, const char *what, int (*call)(uint64_t id))
 {
     uint64_t ids[8];
@@ -145,6 +155,7 @@ static inline void sweep_dead(int line, const char *what, int (*call)(uint64_t i
     for (size_t i = 0; i < count; i++) {
         spoil_last_error();
         check_refused(line, what, call(ids[i]), TG_ESTALE);
+        check_id_named(line, what, ids[i]);
     }
 }
 
@@ -154,6 +165,7 @@ static inline void sweep_kind(int line, const char *what, int (*call)(uint64_t i
     for (size_t i = 0; i < count; i++) {
         spoil_last_error();
         check_refused(line, what, call(ids[i]), TG_EKIND);
+        check_id_named(line, what, ids[i]);
     }
 }
 

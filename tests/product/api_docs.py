@@ -15,6 +15,9 @@ SIGNATURE = re.compile(r'\s*(?:#\[[^\]]*\]\s*)*pub\s+(?:unsafe\s+)?extern\s+"C"\
 # The forms that keep panics inside: guard! gives a code and words, guard_signal! a code alone (signal handlers),
 # total! a fallback for types without one.
 GUARD = re.compile(r"\s*(guard_signal|guard|total)!\s*\(\s*(\w+)")
+# Its arguments; one whose length is another argument is written bytes[length].
+GUARDED = re.compile(r"\s*guard(?:_signal)?!\s*\(\s*\w+\s*\(([^)]*)\)")
+PARAMETER = re.compile(r"[(,]\s*(\w+)\s*:(?!:)")
 RETURNS_CODE = re.compile(r"->\s*c_int\s*$")
 HEADINGS = ["Thread", "Callable from callbacks", "Errors"]
 TEST_ONLY = "tg_test_"  # exported behind a feature that no release has
@@ -93,6 +96,11 @@ def unguarded(export):
         return
     if guard.group(2) != export.name:
         yield f"its guard names {guard.group(2)}"
+    arguments = GUARDED.match(export.body)
+    if arguments:
+        shown_names = re.findall(r"\w+", re.sub(r"\[\w+\]", "", arguments.group(1)))
+        if shown_names != PARAMETER.findall(export.signature):
+            yield f"its guard puts other arguments into the words of a failure: {', '.join(shown_names)}"
     # A function that has codes must not hide a failure behind a fallback.
     if guard.group(1) == "total" and RETURNS_CODE.search(export.signature):
         yield "it returns a code, so it needs guard!, not total!"

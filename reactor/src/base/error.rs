@@ -33,15 +33,15 @@ impl Error {
         KIND = -4004;
         /// The loop belongs to another thread.
         WRONG_THREAD = -4005;
-        /// A loop cannot run inside itself.
+        /// A loop cannot be run, or waited for, from inside itself.
         REENTRANT = -4006;
         /// Inherited by a fork.
         FORKED = -4007;
         /// A panic was caught.
         PANIC = -4008;
-        /// Already registered, or with another trigger mode.
+        /// There already, or taken by something else.
         EXISTS = -4009;
-        /// Not registered.
+        /// Not there.
         NOT_FOUND = -4010;
         /// The descriptor is not open.
         BAD_FD = -4011;
@@ -53,9 +53,9 @@ impl Error {
         LIMIT = -4014;
         /// Not supported.
         NOT_SUPPORTED = -4015;
-        /// The loop is running.
+        /// In use at present.
         BUSY = -4016;
-        /// Cancelled before it had begun.
+        /// Cancelled before it was over.
         CANCELED = -4017;
         /// No such host or service.
         NO_NAME = -4018;
@@ -85,6 +85,11 @@ impl Error {
     /// What a program's own function has returned.
     pub const fn from_code(code: i32) -> Error {
         Error { code, why: "" }
+    }
+
+    /// Whether it is that one, for whatever reason.
+    pub const fn is(self, other: Error) -> bool {
+        self.code == other.code
     }
 
     /// The code: below -4000 one of ours, above it `-errno`.

@@ -10,6 +10,8 @@ use crate::sys::poller::{Poller, Waker};
 use crate::sys::shared_file::SharedFile;
 use crate::sys::signal;
 
+const INSIDE: Error = Error::BUSY.because("a thread of the parent was inside the loop at the fork");
+
 impl<S: Sink> EventLoop<S> {
     /// Rebuilds an inherited loop: its handles live on in the child with kernel objects of their own, and the parent's are
     /// left alone. Posts, deferred calls and signals that were on their way at the fork stay with the parent; their users
@@ -26,7 +28,7 @@ impl<S: Sink> EventLoop<S> {
         if !self.claim.is_forked() {
             return Err(Error::invalid("the loop was not inherited by a fork"));
         }
-        let mut core = self.core.try_borrow_mut().map_err(|_| Error::BUSY)?;
+        let mut core = self.core.try_borrow_mut().map_err(|_| INSIDE)?;
         let core = &mut *core;
         // Everything that can fail comes before anything is changed.
         let parts = core.fresh_parts()?;

@@ -5,6 +5,8 @@ use super::{EventLoop, Sink};
 use crate::base::error::{Error, Result};
 use crate::sys::thread;
 
+const RUNNING: Error = Error::REENTRANT.because("the loop is running");
+
 /// While one of these lives the loop is running.
 struct Running<'a, S: Sink>(&'a EventLoop<S>);
 
@@ -12,7 +14,7 @@ impl<'a, S: Sink> Running<'a, S> {
     fn begin(event_loop: &'a EventLoop<S>) -> Result<Running<'a, S>> {
         if event_loop.is_running() {
             // A child that was forked inside a callback is told what it is first.
-            return Err(event_loop.core().err().filter(|error| *error == Error::FORKED).unwrap_or(Error::REENTRANT));
+            return Err(event_loop.core().err().filter(|error| error.is(Error::FORKED)).unwrap_or(RUNNING));
         }
         drop(event_loop.core()?);
         event_loop.claim.disarm();

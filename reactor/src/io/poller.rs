@@ -12,6 +12,8 @@ use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 const OPERATION: u8 = 2;
+const ADDED: Error = Error::EXISTS.because("the descriptor is registered already");
+const NOT_ADDED: Error = Error::NOT_FOUND.because("the descriptor is not registered");
 
 /// One descriptor that is ready.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -126,7 +128,7 @@ impl Poller {
         state.regular.try_reserve(1)?;
         let known = state.by_fd.get(&fd).copied();
         if known.and_then(|id| state.entries.get(id)).is_some_and(|entry| !entry.registered && !entry.regular) {
-            return Err(Error::EXISTS);
+            return Err(ADDED);
         }
         let id = state.entries.insert(Entry {
             fd,
@@ -154,14 +156,14 @@ impl Poller {
                 entry.registered = false;
                 entry.regular = true;
             }
-            Err(error) if error.code() == -libc::EEXIST => return Err(Error::EXISTS),
+            Err(error) if error.code() == -libc::EEXIST => return Err(ADDED),
             Err(error) if error.code() == -libc::EBADF => return Err(Error::BAD_FD),
             Err(error) => return Err(error),
         }
         let regular = entry.regular;
         if let Some(known) = known {
             if regular && state.entries.get(known).is_some_and(|entry| entry.regular) {
-                return Err(Error::EXISTS);
+                return Err(ADDED);
             }
             // The number means another file now: the one we knew was closed without being removed.
             state.forget(known);
@@ -183,8 +185,8 @@ impl Poller {
             return Err(Error::NOT_SUPPORTED.because("this platform lacks the trigger mode"));
         }
         let mut state = self.state.lock();
-        let id = *state.by_fd.get(&fd).ok_or(Error::NOT_FOUND)?;
-        let entry = state.entries.get_mut(id).ok_or(Error::NOT_FOUND)?;
+        let id = *state.by_fd.get(&fd).ok_or(NOT_ADDED)?;
+        let entry = state.entries.get_mut(id).ok_or(NOT_ADDED)?;
         let how = Registration { key: id.raw(), interest, mode, without_urgent: entry.without_urgent };
         if !entry.regular {
             let changed = match (entry.registered, interest != 0) {
@@ -195,7 +197,7 @@ impl Poller {
             };
             changed.map_err(|error| match -error.code() {
                 libc::EBADF => Error::BAD_FD,
-                libc::ENOENT => Error::NOT_FOUND,
+                libc::ENOENT => NOT_ADDED,
                 _ => error,
             })?;
             entry.registered = interest != 0;
@@ -211,7 +213,7 @@ impl Poller {
     pub fn remove(&self, fd: Fd) -> Result<()> {
         self.check()?;
         let mut state = self.state.lock();
-        let id = *state.by_fd.get(&fd).ok_or(Error::NOT_FOUND)?;
+        let id = *state.by_fd.get(&fd).ok_or(NOT_ADDED)?;
         if state.entries.get(id).is_some_and(|entry| entry.registered) {
             // Fails when the program has closed the descriptor already, and then nothing is left to remove.
             let _ = self.object.delete(fd);

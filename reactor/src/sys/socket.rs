@@ -90,6 +90,11 @@ impl RawAddress {
         unsafe { std::slice::from_raw_parts((&raw const self.storage).cast(), length) }
     }
 
+    /// The family that these bytes of a program's say, if there are enough.
+    pub fn family(bytes: &[u8]) -> Option<u32> {
+        RawAddress::from_bytes(bytes).ok().map(|raw| raw.storage.ss_family.into())
+    }
+
     /// What it says.
     ///
     /// # Errors
