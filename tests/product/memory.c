@@ -29,30 +29,26 @@ static tg_address where;
 static int accepted, answered;
 static long long written;
 
-/* Resident bytes now. */
-static long resident(void)
-{
-  long pages = 0, ignored;
-  FILE *file = fopen("/proc/self/statm", "r");
-  MUST(file != NULL && fscanf(file, "%ld %ld", &ignored, &pages) == 2);
-  fclose(file);
-  return pages * sysconf(_SC_PAGESIZE);
-}
-
-/* The most that ever was resident. (What getrusage says is inherited from who started the program.) */
-static long most_resident(void)
+/* What the system says of this process, in bytes. */
+static long status_of(const char *name)
 {
   char line[256];
   long kib = -1;
   FILE *file = fopen("/proc/self/status", "r");
   MUST(file != NULL);
   while (kib < 0 && fgets(line, sizeof line, file) != NULL)
-    if (sscanf(line, "VmHWM: %ld", &kib) != 1)
-      kib = -1;
+    if (strncmp(line, name, strlen(name)) == 0)
+      MUST(sscanf(line + strlen(name), ": %ld kB", &kib) == 1);
   fclose(file);
   MUST(kib > 0);
   return kib * 1024;
 }
+
+/* Memory that is resident now. Pages of files, such as code that has just run for the first time, are none of it. */
+static long resident(void) { return status_of("RssAnon"); }
+
+/* The most that ever was resident, pages of files included. (What getrusage says is inherited from who started it.) */
+static long most_resident(void) { return status_of("VmHWM"); }
 
 /* Bytes that the allocator has given out, its own headers included. */
 static long allocated(void)
@@ -210,7 +206,7 @@ static void slow_reader(void)
   child = fork();
   if (child == 0)
     be_slow_reader(go[0]);
-  before = resident();
+  before = status_of("VmRSS");
   while (accepted == 0)
     MUST(tg_loop_run_once(loop) >= 0);
   MUST(tg_loop_run_until(loop, tg_now_ns() + 200000000) >= 0);
