@@ -1350,8 +1350,8 @@ typedef void (*tg_conn_timeout_cb)(tg_handle self, void *user, uint32_t which);
 
 /**
  * A connection is over. reason 0: both directions ended in good order, and everything accepted was passed on. Else it may
- * not have been: TG_ETIMEDOUT; TG_EFRAME; TG_ENOMEM; the system's, such as -ECONNRESET, -EPIPE, -ECONNREFUSED. The handle
- * closes when the callback returns.
+ * not have been: TG_ETIMEDOUT; TG_EFRAME; TG_ENOMEM; the system's, such as -ECONNRESET, -EPIPE, -ECONNREFUSED. If something
+ * still waited to be written, the peer sees a reset instead of an end. The handle closes when the callback returns.
  */
 typedef void (*tg_conn_close_cb)(tg_handle self, void *user, int reason);
 
@@ -1400,13 +1400,16 @@ typedef struct tg_conn_options {
    * length that the peer's end cuts off. Default: 65,536. Batch loops: at most that.
    */
   size_t max_frame;
-  /** Above so many bytes waiting to be written the connection's own reading rests, and writes return 1. Default: 1 MiB. */
+  /**
+   * Above so many bytes waiting to be written the connection's own reading rests, and writes return 1. Each completion mark
+   * and each buffer of tg_conn_write_owned that waits counts 128 more, each file and passed descriptor 16 KiB. Default: 1 MiB.
+   */
   size_t high_watermark;
   /** Down to so many, on_drain is called and reading goes on. Default: a quarter of the high watermark. */
   size_t low_watermark;
   /**
-   * Writes that would let more bytes wait are refused with TG_ENOBUFS. Default: 64 MiB, or four times the high watermark if
-   * that is more.
+   * Writes that would let more wait, counted as for the high watermark, are refused with TG_ENOBUFS. Default: 64 MiB, or four
+   * times the high watermark if that is more.
    */
   size_t limit;
   /** How long connecting may take, in nanoseconds. Default: 30 s. Being over, it closes with TG_ETIMEDOUT. */
@@ -1617,7 +1620,8 @@ TG_API int tg_conn_resume(tg_handle conn);
 
 /**
  * Ends our direction when everything accepted is written (half-close); further writes are refused with -EPIPE. Reading goes
- * on. When the peer ends its direction as well, the connection is over with reason 0.
+ * on. When the peer ends its direction as well, the connection is over with reason 0. What another one that is relayed into it
+ * still receives breaks the relay.
  *
  * Thread: the loop's.
  * Callable from callbacks: yes.
@@ -1628,7 +1632,8 @@ TG_API int tg_conn_shutdown(tg_handle conn);
 /**
  * Ends a connection in good order and loses nothing: writes what was accepted, ends our direction, and reads and discards
  * until the peer ends its own or the linger time, which begins then, is over. Then on_close comes. (Closing at once, while
- * the peer is still sending, would reset the connection, and the peer might never see the last of what was written.)
+ * the peer is still sending, would reset the connection, and the peer might never see the last of what was written.) One that
+ * is relayed into it is finished, too, as nothing takes what it receives any more; one into which it is relayed gets the end.
  *
  * Thread: the loop's.
  * Callable from callbacks: yes.
@@ -1649,7 +1654,9 @@ TG_API int tg_conn_abort(tg_handle conn);
  * Relays two connections into each other: what one receives is written to the other, inside the library, and reading from
  * one rests while more than the high watermark waits in the other. The end of one becomes the end of our direction of the
  * other; when both have ended, both are over with reason 0. When one breaks, the other is reset and over for the same
- * reason; when one is closed in the middle, for TG_ECANCELED. on_data and on_readable do not come any more, and what is
+ * reason; when one is closed in the middle, for TG_ECANCELED. When the peer of one takes nothing any more (-EPIPE), what it has
+ * sent still passes, and what would go to it is dropped: at its end the other one is finished. tg_conn_finish on one finishes
+ * both. on_data and on_readable do not come any more, and what is
  * held behind a frame that is being delivered passes on when its callback returns; the rest stays as it was. The other
  * one's limit is not looked at: at most one read comes on top of its high watermark.
  *
@@ -1663,13 +1670,15 @@ TG_API int tg_conn_pipe(tg_handle conn,
                         tg_handle other);
 
 /**
- * Relays one connection into another, one way: as tg_conn_pipe does with each direction.
+ * Relays one connection into another, one way: as tg_conn_pipe does with each direction. When the peer of to takes nothing
+ * any more, from is reset.
  *
  * Thread: the loop's.
  * Callable from callbacks: yes.
  * Errors: as tg_conn_pipe.
  */
-TG_API int tg_conn_forward(tg_handle from, tg_handle to);
+TG_API int tg_conn_forward(tg_handle from,
+                           tg_handle to);
 
 /* ---- Connections: settings and counters ------------------------------------ */
 

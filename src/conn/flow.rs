@@ -53,7 +53,8 @@ pub extern "C" fn tg_conn_resume(conn: tg_handle) -> c_int {
 }
 
 /// Ends our direction when everything accepted is written (half-close); further writes are refused with -EPIPE. Reading goes
-/// on. When the peer ends its direction as well, the connection is over with reason 0.
+/// on. When the peer ends its direction as well, the connection is over with reason 0. What another one that is relayed into it
+/// still receives breaks the relay.
 ///
 /// Thread: the loop's.
 /// Callable from callbacks: yes.
@@ -65,7 +66,8 @@ pub extern "C" fn tg_conn_shutdown(conn: tg_handle) -> c_int {
 
 /// Ends a connection in good order and loses nothing: writes what was accepted, ends our direction, and reads and discards
 /// until the peer ends its own or the linger time, which begins then, is over. Then `on_close` comes. (Closing at once, while
-/// the peer is still sending, would reset the connection, and the peer might never see the last of what was written.)
+/// the peer is still sending, would reset the connection, and the peer might never see the last of what was written.) One that
+/// is relayed into it is finished, too, as nothing takes what it receives any more; one into which it is relayed gets the end.
 ///
 /// Thread: the loop's.
 /// Callable from callbacks: yes.
@@ -88,7 +90,9 @@ pub extern "C" fn tg_conn_abort(conn: tg_handle) -> c_int {
 /// Relays two connections into each other: what one receives is written to the other, inside the library, and reading from
 /// one rests while more than the high watermark waits in the other. The end of one becomes the end of our direction of the
 /// other; when both have ended, both are over with reason 0. When one breaks, the other is reset and over for the same
-/// reason; when one is closed in the middle, for TG_ECANCELED. `on_data` and `on_readable` do not come any more, and what is
+/// reason; when one is closed in the middle, for TG_ECANCELED. When the peer of one takes nothing any more (-EPIPE), what it has
+/// sent still passes, and what would go to it is dropped: at its end the other one is finished. tg_conn_finish on one finishes
+/// both. `on_data` and `on_readable` do not come any more, and what is
 /// held behind a frame that is being delivered passes on when its callback returns; the rest stays as it was. The other
 /// one's limit is not looked at: at most one read comes on top of its high watermark.
 ///
@@ -110,7 +114,8 @@ pub extern "C" fn tg_conn_pipe(conn: tg_handle, other: tg_handle) -> c_int {
     })
 }
 
-/// Relays one connection into another, one way: as tg_conn_pipe does with each direction.
+/// Relays one connection into another, one way: as tg_conn_pipe does with each direction. When the peer of `to` takes nothing
+/// any more, `from` is reset.
 ///
 /// Thread: the loop's.
 /// Callable from callbacks: yes.

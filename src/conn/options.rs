@@ -65,8 +65,8 @@ pub type tg_conn_written_cb =
 pub type tg_conn_timeout_cb = Option<unsafe extern "C-unwind" fn(self_: tg_handle, user: *mut c_void, which: u32)>;
 
 /// A connection is over. `reason` 0: both directions ended in good order, and everything accepted was passed on. Else it may
-/// not have been: TG_ETIMEDOUT; TG_EFRAME; TG_ENOMEM; the system's, such as -ECONNRESET, -EPIPE, -ECONNREFUSED. The handle
-/// closes when the callback returns.
+/// not have been: TG_ETIMEDOUT; TG_EFRAME; TG_ENOMEM; the system's, such as -ECONNRESET, -EPIPE, -ECONNREFUSED. If something
+/// still waited to be written, the peer sees a reset instead of an end. The handle closes when the callback returns.
 pub type tg_conn_close_cb = Option<unsafe extern "C-unwind" fn(self_: tg_handle, user: *mut c_void, reason: c_int)>;
 
 /// The peer of a Unix socket has passed descriptors: `count` of them, with the bytes that `on_data` is called with next. From
@@ -111,12 +111,13 @@ pub struct tg_conn_options {
     /// The longest frame in bytes; a longer one ends the connection with TG_EFRAME, and so does one with a
     /// length that the peer's end cuts off. Default: 65,536. Batch loops: at most that.
     pub max_frame: usize,
-    /// Above so many bytes waiting to be written the connection's own reading rests, and writes return 1. Default: 1 MiB.
+    /// Above so many bytes waiting to be written the connection's own reading rests, and writes return 1. Each completion mark
+    /// and each buffer of tg_conn_write_owned that waits counts 128 more, each file and passed descriptor 16 KiB. Default: 1 MiB.
     pub high_watermark: usize,
     /// Down to so many, `on_drain` is called and reading goes on. Default: a quarter of the high watermark.
     pub low_watermark: usize,
-    /// Writes that would let more bytes wait are refused with TG_ENOBUFS. Default: 64 MiB, or four times the high watermark if
-    /// that is more.
+    /// Writes that would let more wait, counted as for the high watermark, are refused with TG_ENOBUFS. Default: 64 MiB, or four
+    /// times the high watermark if that is more.
     pub limit: usize,
     /// How long connecting may take, in nanoseconds. Default: 30 s. Being over, it closes with TG_ETIMEDOUT.
     pub connect_timeout_ns: i64,
