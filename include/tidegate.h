@@ -1356,8 +1356,10 @@ typedef void (*tg_conn_timeout_cb)(tg_handle self, void *user, uint32_t which);
 typedef void (*tg_conn_close_cb)(tg_handle self, void *user, int reason);
 
 /**
- * The peer of a Unix socket has passed descriptors: count of them, with the bytes that on_data is called with next. From
- * now on they are the program's to close. When the system has no numbers left for all of them, none comes, and the
+ * The peer of a Unix socket has passed descriptors: count of them, with the bytes that on_data is called with next. (The
+ * system tells of them by the read that they end. Frames before the one they came with may be in the same read, and then come
+ * after them: a protocol with frames says in the frame that it is about the descriptors before it.) From now on they are the
+ * program's to close. When the system has no numbers left for all of them, none comes, and the
  * connection ends with -EMFILE.
  */
 typedef void (*tg_conn_descriptors_cb)(tg_handle self, void *user, const tg_fd *descriptors, size_t count);
@@ -1375,13 +1377,13 @@ typedef struct tg_conn_options {
   tg_conn_data_cb on_data;
   /** There is something to read for tg_conn_read; told again in every turn as long as there is. Instead of on_data. */
   tg_conn_cb on_readable;
-  /** The peer has ended its direction. NULL: tg_conn_finish is called. */
+  /** The peer has ended its direction. NULL: tg_conn_finish is called (on a batch loop a record comes, and the program does it). */
   tg_conn_cb on_eof;
   /** What waits to be written has come down to the low watermark after it was above the high one. */
   tg_conn_cb on_drain;
   /** See tg_conn_mark. */
   tg_conn_written_cb on_written;
-  /** A time is over. NULL: the connection is closed with TG_ETIMEDOUT. */
+  /** A time is over. NULL: the connection is closed with TG_ETIMEDOUT (on a batch loop a record comes, and the program closes it). */
   tg_conn_timeout_cb on_timeout;
   /** It is over. It does not come after tg_close and tg_conn_abort. */
   tg_conn_close_cb on_close;
@@ -1433,8 +1435,9 @@ typedef struct tg_conn_options {
  * Makes a connection of a descriptor: a connected stream socket of any kind, a pipe, a terminal, a serial line. From now on
  * it belongs to the library (but see TG_CONN_DUPLICATE) and does not block. A terminal or pipe that is shared with other
  * processes goes on blocking for them where the system lets us open it anew (Linux); where not, it is made to block again
- * when the connection is closed. A descriptor that was opened for one direction only is at its end in the other. Data flows
- * from the next turn on.
+ * when the connection is closed. A descriptor that was opened for one direction only is at its end in the other. Programs that
+ * are started do not get it, and a TCP socket has TCP_NODELAY (unless TG_CONN_DELAY), SO_KEEPALIVE (if TG_CONN_KEEP_ALIVE) and
+ * SO_OOBINLINE from now on. Data flows from the next turn on.
  *
  * Thread: the loop's.
  * Callable from callbacks: yes.
@@ -1459,8 +1462,8 @@ TG_API int tg_conn_open(tg_loop loop,
  * Ownership: options->user is the library's once 0 was returned; the rest is copied.
  * Errors: TG_EINVAL (address or out is NULL, or not an address; a number of the options is out of range), TG_ENOMEM,
  * TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, and what the system refuses at once:
- * -ECONNREFUSED, -ENOENT and -EAGAIN (Unix sockets; the last: as many wait to be accepted as the server allows, try again
- * later), -ENETUNREACH, -EADDRNOTAVAIL, -EACCES, -EMFILE, -ENFILE.
+ * -ECONNREFUSED, -ENOENT, -EINVAL (an empty path), -EPROTOTYPE (a datagram socket's path) and -EAGAIN (as many wait to be
+ * accepted as the server allows: try again later) of Unix sockets, -ENETUNREACH, -EADDRNOTAVAIL, -EACCES, -EMFILE, -ENFILE.
  */
 TG_API int tg_conn_connect(tg_loop loop,
                            const tg_address *address,
@@ -1655,8 +1658,8 @@ TG_API int tg_conn_abort(tg_handle conn);
  * one rests while more than the high watermark waits in the other. The end of one becomes the end of our direction of the
  * other; when both have ended, both are over with reason 0. When one breaks, the other is reset and over for the same
  * reason; when one is closed in the middle, for TG_ECANCELED. When the peer of one takes nothing any more (-EPIPE), what it has
- * sent still passes, and what would go to it is dropped: at its end the other one is finished. tg_conn_finish on one finishes
- * both. on_data and on_readable do not come any more, and what is
+ * sent still passes, and what would go to it is dropped: at its end the other one is finished, with the same reason if anything
+ * was dropped. tg_conn_finish on one finishes both. on_data and on_readable do not come any more, and what is
  * held behind a frame that is being delivered passes on when its callback returns; the rest stays as it was. The other
  * one's limit is not looked at: at most one read comes on top of its high watermark.
  *
@@ -1906,7 +1909,7 @@ typedef struct tg_listener_options {
   uint32_t flags;
   /** How many connections may wait in the system to be accepted. Default: 4,096 (the system may allow fewer). */
   uint32_t backlog;
-  /** At so many open connections accepting rests until one is closed. Default: 65,536. */
+  /** At so many open connections, at most 16,777,216, accepting rests until one is closed. Default: 65,536. */
   uint32_t max_conns;
   /** The permissions of a Unix socket's file, such as 0600; 0: as the process makes files. Of other addresses 0. */
   uint32_t mode;
@@ -1926,8 +1929,8 @@ typedef struct tg_listener_options {
  * Thread: the loop's.
  * Callable from callbacks: yes.
  * Ownership: options->user is the library's once 0 was returned; the rest is copied.
- * Errors: TG_EINVAL (address or out is NULL, or not an address; unknown flags; a number out of range; a release for
- * accepted connections; functions on a batch loop), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED,
+ * Errors: TG_EINVAL (address or out is NULL, or not an address; unknown flags, or TG_LISTENER_V6_ONLY without IPv6,
+ * TG_LISTENER_REUSE_PORT without TCP; a number out of range; a release for accepted connections; functions on a batch loop), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED,
  * TG_EPANIC, -EADDRINUSE, -EADDRNOTAVAIL, -EACCES, -ENOENT (a path in a directory that is not there), -EAFNOSUPPORT,
  * -EMFILE, -ENFILE.
  */
@@ -2705,13 +2708,16 @@ TG_API int tg_udp_get_fd(tg_handle udp,
 /** Record: a connection with TG_CONN_PULL has something to read. */
 #define TG_RECORD_CONN_READABLE 20u
 
-/** Record: the peer of a connection has ended its direction. */
+/**
+ * Record: the peer of a connection has ended its direction. The program decides what follows, such as tg_conn_finish: nothing
+ * is finished by itself on a batch loop.
+ */
 #define TG_RECORD_CONN_EOF 21u
 
 /** Record: what waits in a connection is down to the low watermark. */
 #define TG_RECORD_CONN_DRAIN 22u
 
-/** Record: a time of a connection is over. bits: TG_TIMEOUT_… */
+/** Record: a time of a connection is over. bits: TG_TIMEOUT_… It counts anew: the program decides, such as tg_conn_abort. */
 #define TG_RECORD_CONN_TIMEOUT 23u
 
 /** Record: a tg_conn_mark was reached. value: its token; bits: the status as an int. */

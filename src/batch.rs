@@ -45,11 +45,12 @@ pub const TG_RECORD_CONN_OPEN: u32 = 18;
 pub const TG_RECORD_CONN_DATA: u32 = 19;
 /// Record: a connection with TG_CONN_PULL has something to read.
 pub const TG_RECORD_CONN_READABLE: u32 = 20;
-/// Record: the peer of a connection has ended its direction.
+/// Record: the peer of a connection has ended its direction. The program decides what follows, such as tg_conn_finish: nothing
+/// is finished by itself on a batch loop.
 pub const TG_RECORD_CONN_EOF: u32 = 21;
 /// Record: what waits in a connection is down to the low watermark.
 pub const TG_RECORD_CONN_DRAIN: u32 = 22;
-/// Record: a time of a connection is over. `bits`: TG_TIMEOUT_…
+/// Record: a time of a connection is over. `bits`: TG_TIMEOUT_… It counts anew: the program decides, such as tg_conn_abort.
 pub const TG_RECORD_CONN_TIMEOUT: u32 = 23;
 /// Record: a tg_conn_mark was reached. `value`: its token; `bits`: the status as an int.
 pub const TG_RECORD_CONN_WRITTEN: u32 = 24;

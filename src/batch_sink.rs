@@ -12,8 +12,10 @@ use crate::error::noted;
 use crate::file::results;
 use crate::sink::CLoop;
 use crate::udp;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::os::fd::{FromRawFd, OwnedFd};
 use tidegate_reactor::event_loop::{JobKind, Kind};
+use tidegate_reactor::sys::Fd;
 use tidegate_reactor::{Error, Event, Id, Result};
 
 /// The most that one record carries: a whole read of a connection, or a datagram and its address.
@@ -30,6 +32,8 @@ pub(crate) struct Batch {
     carried: Cell<u32>,
     record_capacity: u32,
     submission_capacity: u32,
+    /// Descriptors that records have handed over since the last reset, by the records' numbers.
+    passed: RefCell<Vec<(u32, Vec<Fd>)>>,
     /// Records written since the last reset.
     written: Cell<u32>,
     /// Submissions taken of those that the header counts.
@@ -70,6 +74,7 @@ impl Batch {
             carried: Cell::new(0),
             record_capacity,
             submission_capacity,
+            passed: RefCell::new(Vec::new()),
             written: Cell::new(0),
             taken: Cell::new(0),
         })
@@ -110,6 +115,7 @@ impl Batch {
     pub(crate) fn reset(&self) {
         self.written.set(0);
         self.carried.set(0);
+        self.passed.borrow_mut().clear();
         self.change(|header| (header.record_count, header.record_cursor, header.data_count) = (0, 0, 0));
     }
 
@@ -196,6 +202,11 @@ impl Batch {
 
 impl Drop for Batch {
     fn drop(&mut self) {
+        let cursor = self.read().record_cursor;
+        for fd in self.passed.take().into_iter().filter(|(record, _)| *record >= cursor).flat_map(|(_, fds)| fds) {
+            // SAFETY: the program has not come to the record, and so has not taken it over.
+            drop(unsafe { OwnedFd::from_raw_fd(fd) });
+        }
         // SAFETY: made by Box::into_raw and freed only here.
         drop(unsafe { Box::from_raw(self.header) });
         free(self.records, self.record_capacity);
@@ -236,6 +247,11 @@ impl Batch {
         self.written.get() < self.record_capacity && left as usize >= LARGEST_CARRY
     }
 
+    /// How many records fit.
+    pub(crate) fn record_capacity(&self) -> u32 {
+        self.record_capacity
+    }
+
     /// The most that one record carries.
     pub(crate) fn largest_carry(&self) -> usize {
         LARGEST_CARRY
@@ -259,6 +275,7 @@ impl Batch {
             Event::Opened => (batch::TG_RECORD_CONN_OPEN, 0, 0),
             Event::Data(bytes) => (batch::TG_RECORD_CONN_DATA, bytes.len() as u32, self.carry(&[bytes])),
             Event::Passed(descriptors) => {
+                self.passed.borrow_mut().push((self.written.get(), descriptors.to_vec()));
                 let numbers: Vec<[u8; 4]> = descriptors.iter().map(|fd| fd.to_ne_bytes()).collect();
                 (batch::TG_RECORD_CONN_DESCRIPTORS, descriptors.len() as u32, self.carry(&[numbers.as_flattened()]))
             }

@@ -59,7 +59,7 @@ pub struct tg_listener_options {
     pub flags: u32,
     /// How many connections may wait in the system to be accepted. Default: 4,096 (the system may allow fewer).
     pub backlog: u32,
-    /// At so many open connections accepting rests until one is closed. Default: 65,536.
+    /// At so many open connections, at most 16,777,216, accepting rests until one is closed. Default: 65,536.
     pub max_conns: u32,
     /// The permissions of a Unix socket's file, such as 0600; 0: as the process makes files. Of other addresses 0.
     pub mode: u32,
@@ -198,8 +198,8 @@ unsafe fn plan(loop_: tg_loop, options: tg_listener_options) -> Result<Plan> {
 /// Thread: the loop's.
 /// Callable from callbacks: yes.
 /// Ownership: `options->user` is the library's once 0 was returned; the rest is copied.
-/// Errors: TG_EINVAL (`address` or `out` is NULL, or not an address; unknown flags; a number out of range; a release for
-/// accepted connections; functions on a batch loop), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED,
+/// Errors: TG_EINVAL (`address` or `out` is NULL, or not an address; unknown flags, or TG_LISTENER_V6_ONLY without IPv6,
+/// TG_LISTENER_REUSE_PORT without TCP; a number out of range; a release for accepted connections; functions on a batch loop), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED,
 /// TG_EPANIC, -EADDRINUSE, -EADDRNOTAVAIL, -EACCES, -ENOENT (a path in a directory that is not there), -EAFNOSUPPORT,
 /// -EMFILE, -ENFILE.
 ///
@@ -215,9 +215,7 @@ pub unsafe extern "C" fn tg_listener_open(
         let (address, options, out) = unsafe { (convert::value(address), self::options(options), self::out(out)) };
         (|| {
             let (address, options, out) = (address?.to_engine()?, options?, out?);
-            if options.mode != 0 && !matches!(&address, Address::Unix(name) if name.is_path()) {
-                return Err(Error::invalid("only the file of a Unix socket has a mode"));
-            }
+            check_address(&address, &options)?;
             // SAFETY: the caller's promise.
             let plan = unsafe { plan(loop_, options) }?;
             let (fd, path) = bound::listen(&address, &plan.listen_options())?;
@@ -225,6 +223,21 @@ pub unsafe extern "C" fn tg_listener_open(
             Ok(())
         })()
     })
+}
+
+/// Refuses what an address of that kind cannot have.
+fn check_address(address: &Address, options: &tg_listener_options) -> Result<()> {
+    let is_path = matches!(address, Address::Unix(name) if name.is_path());
+    if options.mode != 0 && !is_path {
+        return Err(Error::invalid("only the file of a Unix socket has a mode"));
+    }
+    if options.flags & TG_LISTENER_V6_ONLY != 0 && !address.is_v6() {
+        return Err(Error::invalid("TG_LISTENER_V6_ONLY is for addresses of IPv6"));
+    }
+    if options.flags & TG_LISTENER_REUSE_PORT != 0 && matches!(address, Address::Unix(_)) {
+        return Err(Error::invalid("TG_LISTENER_REUSE_PORT is for TCP"));
+    }
+    Ok(())
 }
 
 /// Accepts connections on a socket that listens already, such as one that was inherited (socket activation). It does not
@@ -257,7 +270,7 @@ pub unsafe extern "C" fn tg_listener_adopt(
             if fd < 0 {
                 return Err(Error::BAD_FD);
             }
-            bound::adopt_listener(fd)?;
+            bound::adopt_listener(fd, &plan.listen_options())?;
             // SAFETY: it is the caller's, who hands it over; when the call fails it is let go again.
             let mut owned = Some(unsafe { OwnedFd::from_raw_fd(fd) });
             let opened = plan.open(loop_, &mut owned, None);

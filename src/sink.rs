@@ -36,6 +36,10 @@ impl Sink for Outlet {
         self.batch().is_none_or(Batch::has_room)
     }
 
+    fn events_per_turn(&self) -> u32 {
+        self.batch().map_or(u32::MAX, Batch::record_capacity)
+    }
+
     fn largest_carry(&self) -> usize {
         self.batch().map_or(usize::MAX, Batch::largest_carry)
     }

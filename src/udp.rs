@@ -371,6 +371,9 @@ fn settings_of(options: &tg_udp_options) -> Result<Settings> {
     if options.reserved != 0 {
         return Err(Error::invalid("a reserved member is not 0"));
     }
+    if options.receive_batch as usize > tidegate_reactor::sys::datagram::BATCH {
+        return Err(Error::invalid("receive_batch is above 64"));
+    }
     let has = |flag| options.flags & flag != 0;
     Ok(Settings {
         receive_size: options.receive_size,

@@ -118,6 +118,98 @@ fn what_a_limit_holds_back_is_not_refused_by_the_peer() {
     assert_eq!((received, over.get()), (5, None));
 }
 
+/// A callback that notes why it is over.
+fn ending(over: &Rc<Cell<Option<i32>>>) -> Callback {
+    let over = over.clone();
+    Closures::callback(move |_, _, event| {
+        if let Event::ConnOver { reason } = event {
+            over.set(Some(reason));
+        }
+    })
+}
+
+#[test]
+fn a_limit_that_holds_bytes_back_is_not_the_peers_silence() {
+    // mutation: the idle time counts meanwhile; the times do not count anew when the limit lets something pass.
+    for idle in [false, true] {
+        for write in [false, true] {
+            let bench = Bench::new();
+            let (ours, mut theirs) = UnixStream::pair().unwrap();
+            let over = Rc::new(Cell::new(None));
+            let timeouts = match idle {
+                true => Timeouts { idle_ns: SECOND / 4, ..Timeouts::default() },
+                false => Timeouts { read_ns: SECOND / 4, ..Timeouts::default() },
+            };
+            let conn = bench.wrap(ours, Shape { timeouts, ..shape() }, ending(&over));
+            let config = RateConfig { read: 1, read_burst: 1, write: 1, write_burst: 1 };
+            let rate = bench.event_loop.rate_open(config, nothing()).unwrap();
+            bench.event_loop.conn_join_rate(conn, rate).unwrap();
+            match write {
+                true => drop(bench.event_loop.conn_write(conn, &[IoSlice::new(b"12345678")]).unwrap()),
+                false => theirs.write_all(b"12345678").unwrap(),
+            }
+            for _ in 0..60 {
+                bench.after(SECOND / 10);
+                // Who only writes is silent all the same.
+                assert_eq!(over.get().filter(|_| idle || !write), None, "idle {idle}, write {write}");
+            }
+            for _ in 0..60 {
+                bench.after(SECOND / 10);
+            }
+            assert_eq!(over.get(), Some(Error::TIMED_OUT.code()), "silence at last: idle {idle}, write {write}");
+        }
+    }
+}
+
+#[test]
+fn what_is_discarded_in_the_end_is_not_limited() {
+    // mutation: a connection that is finishing keeps to its rate.
+    let bench = Bench::new();
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    let over = Rc::new(Cell::new(None));
+    let conn = bench.wrap(ours, shape(), ending(&over));
+    let config = RateConfig { read: 1, read_burst: 1, ..RateConfig::default() };
+    let rate = bench.event_loop.rate_open(config, nothing()).unwrap();
+    bench.event_loop.conn_join_rate(conn, rate).unwrap();
+    theirs.write_all(&[1; 10_000]).unwrap();
+    theirs.shutdown(std::net::Shutdown::Write).unwrap();
+    bench.turns(5);
+    bench.event_loop.conn_finish(conn).unwrap();
+    bench.turns(5);
+    assert_eq!(over.get(), Some(0));
+}
+
+#[test]
+fn what_moves_on_one_side_of_a_relay_keeps_the_other_from_being_idle() {
+    // mutation: only what a connection has moved itself counts.
+    let bench = Bench::new();
+    let ((left, mut left_peer), (right, mut right_peer)) = (UnixStream::pair().unwrap(), UnixStream::pair().unwrap());
+    right_peer.set_nonblocking(true).unwrap();
+    left_peer.set_nonblocking(true).unwrap();
+    let over = Rc::new(Cell::new(None));
+    let timeouts = Timeouts { idle_ns: SECOND, ..Timeouts::default() };
+    let patient = Shape { timeouts, ..shape() };
+    let (left, right) = (bench.wrap(left, patient.clone(), ending(&over)), bench.wrap(right, patient, ending(&over)));
+    bench.event_loop.conn_pipe(left, right).unwrap();
+    let mut sent = 0;
+    while let Ok(count @ 1..) = left_peer.write(&[5; 65_536]) {
+        sent += count;
+        bench.turns(3);
+    }
+    left_peer.shutdown(std::net::Shutdown::Write).unwrap();
+    // The right peer takes a part each quarter of a second: the left side has nothing to do for a long time.
+    let (mut received, mut buffer) = (0, vec![0; 200_000]);
+    while received < sent && over.get().is_none() {
+        bench.after(SECOND / 4);
+        received += right_peer.read(&mut buffer).unwrap_or(0);
+    }
+    assert_eq!((received, over.get()), (sent, None));
+    for _ in 0..3 {
+        bench.after(SECOND / 2);
+    }
+    assert_eq!(over.get(), Some(Error::TIMED_OUT.code()), "now both are");
+}
+
 #[test]
 fn writing_keeps_to_the_rate_of_a_group() {
     let bench = Bench::new();

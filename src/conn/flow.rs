@@ -91,8 +91,8 @@ pub extern "C" fn tg_conn_abort(conn: tg_handle) -> c_int {
 /// one rests while more than the high watermark waits in the other. The end of one becomes the end of our direction of the
 /// other; when both have ended, both are over with reason 0. When one breaks, the other is reset and over for the same
 /// reason; when one is closed in the middle, for TG_ECANCELED. When the peer of one takes nothing any more (-EPIPE), what it has
-/// sent still passes, and what would go to it is dropped: at its end the other one is finished. tg_conn_finish on one finishes
-/// both. `on_data` and `on_readable` do not come any more, and what is
+/// sent still passes, and what would go to it is dropped: at its end the other one is finished, with the same reason if anything
+/// was dropped. tg_conn_finish on one finishes both. `on_data` and `on_readable` do not come any more, and what is
 /// held behind a frame that is being delivered passes on when its callback returns; the rest stays as it was. The other
 /// one's limit is not looked at: at most one read comes on top of its high watermark.
 ///

@@ -16,8 +16,9 @@ use tidegate_reactor::{Error, Result};
 /// Makes a connection of a descriptor: a connected stream socket of any kind, a pipe, a terminal, a serial line. From now on
 /// it belongs to the library (but see TG_CONN_DUPLICATE) and does not block. A terminal or pipe that is shared with other
 /// processes goes on blocking for them where the system lets us open it anew (Linux); where not, it is made to block again
-/// when the connection is closed. A descriptor that was opened for one direction only is at its end in the other. Data flows
-/// from the next turn on.
+/// when the connection is closed. A descriptor that was opened for one direction only is at its end in the other. Programs that
+/// are started do not get it, and a TCP socket has TCP_NODELAY (unless TG_CONN_DELAY), SO_KEEPALIVE (if TG_CONN_KEEP_ALIVE) and
+/// SO_OOBINLINE from now on. Data flows from the next turn on.
 ///
 /// Thread: the loop's.
 /// Callable from callbacks: yes.
@@ -52,6 +53,7 @@ fn open(loop_: tg_loop, fd: tg_fd, options: tg_conn_options) -> Result<tg_handle
     }
     let shape = Rc::new(options.shape(found.is_batch())?);
     let duplicate = options.flags & TG_CONN_DUPLICATE != 0;
+    let (no_delay, keep_alive) = (options.no_delay(), options.keep_alive());
     let mut owned = if duplicate {
         Some(tidegate_reactor::sys::socket::duplicate(fd)?)
     } else {
@@ -60,6 +62,11 @@ fn open(loop_: tg_loop, fd: tg_fd, options: tg_conn_options) -> Result<tg_handle
     };
     let referenced = options.referenced();
     let opened = found.event_loop.conn_open(&mut owned, shape, options.user(found.is_batch()), referenced);
+    if let Ok(id) = opened {
+        let fd = found.event_loop.conn_fd(id)?;
+        // Options that a socket does not take are those of one that is not connected any more.
+        let _ = tidegate_reactor::sys::bound::adopt_stream(fd, no_delay, keep_alive);
+    }
     match owned {
         // The caller's still.
         Some(kept) if !duplicate => drop(kept.into_raw_fd()),
@@ -77,8 +84,8 @@ fn open(loop_: tg_loop, fd: tg_fd, options: tg_conn_options) -> Result<tg_handle
 /// Ownership: `options->user` is the library's once 0 was returned; the rest is copied.
 /// Errors: TG_EINVAL (`address` or `out` is NULL, or not an address; a number of the options is out of range), TG_ENOMEM,
 /// TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, and what the system refuses at once:
-/// -ECONNREFUSED, -ENOENT and -EAGAIN (Unix sockets; the last: as many wait to be accepted as the server allows, try again
-/// later), -ENETUNREACH, -EADDRNOTAVAIL, -EACCES, -EMFILE, -ENFILE.
+/// -ECONNREFUSED, -ENOENT, -EINVAL (an empty path), -EPROTOTYPE (a datagram socket's path) and -EAGAIN (as many wait to be
+/// accepted as the server allows: try again later) of Unix sockets, -ENETUNREACH, -EADDRNOTAVAIL, -EACCES, -EMFILE, -ENFILE.
 ///
 /// # Safety
 /// `address` is NULL or readable; `options` is NULL or as large as its first member says; `out` is NULL or writable; the

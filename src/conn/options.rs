@@ -69,8 +69,10 @@ pub type tg_conn_timeout_cb = Option<unsafe extern "C-unwind" fn(self_: tg_handl
 /// still waited to be written, the peer sees a reset instead of an end. The handle closes when the callback returns.
 pub type tg_conn_close_cb = Option<unsafe extern "C-unwind" fn(self_: tg_handle, user: *mut c_void, reason: c_int)>;
 
-/// The peer of a Unix socket has passed descriptors: `count` of them, with the bytes that `on_data` is called with next. From
-/// now on they are the program's to close. When the system has no numbers left for all of them, none comes, and the
+/// The peer of a Unix socket has passed descriptors: `count` of them, with the bytes that `on_data` is called with next. (The
+/// system tells of them by the read that they end. Frames before the one they came with may be in the same read, and then come
+/// after them: a protocol with frames says in the frame that it is about the descriptors before it.) From now on they are the
+/// program's to close. When the system has no numbers left for all of them, none comes, and the
 /// connection ends with -EMFILE.
 pub type tg_conn_descriptors_cb =
     Option<unsafe extern "C-unwind" fn(self_: tg_handle, user: *mut c_void, descriptors: *const tg_fd, count: usize)>;
@@ -88,13 +90,13 @@ pub struct tg_conn_options {
     pub on_data: tg_conn_data_cb,
     /// There is something to read for tg_conn_read; told again in every turn as long as there is. Instead of `on_data`.
     pub on_readable: tg_conn_cb,
-    /// The peer has ended its direction. NULL: tg_conn_finish is called.
+    /// The peer has ended its direction. NULL: tg_conn_finish is called (on a batch loop a record comes, and the program does it).
     pub on_eof: tg_conn_cb,
     /// What waits to be written has come down to the low watermark after it was above the high one.
     pub on_drain: tg_conn_cb,
     /// See tg_conn_mark.
     pub on_written: tg_conn_written_cb,
-    /// A time is over. NULL: the connection is closed with TG_ETIMEDOUT.
+    /// A time is over. NULL: the connection is closed with TG_ETIMEDOUT (on a batch loop a record comes, and the program closes it).
     pub on_timeout: tg_conn_timeout_cb,
     /// It is over. It does not come after tg_close and tg_conn_abort.
     pub on_close: tg_conn_close_cb,

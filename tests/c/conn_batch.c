@@ -44,6 +44,9 @@ static tg_handle open_on(batch_scene *it, int fd, uint32_t flags, uint32_t frami
         CHECK_EQ((record).user, 77);           \
     } while (0)
 
+/* How many bytes there are: 0 at the end, -1 when nothing is there. */
+static int recv_or_read(int fd, char *byte) { return (int)read(fd, byte, 1); }
+
 static void a_life_in_records(void)
 {
     batch_scene it = scene_new(64);
@@ -222,6 +225,69 @@ static void frames_in_records(void)
     close(ends[1]);
 }
 
+/* A flood of tiny frames does not take all the records of a turn.
+ * mutation: one connection may have as many frames as there are records. */
+static void h23_a_flood_of_frames_leaves_records_for_the_others(void)
+{
+    enum { OTHERS = 20 };
+    batch_scene it = scene_new(64);
+    int flood[2], ends[OTHERS][2];
+    char zeroes[60000];
+    unsigned served = 0, frames = 0, before;
+    tg_handle conns[OTHERS], flooded;
+    memset(zeroes, 0, sizeof zeroes);
+    make_pair(flood);
+    flooded = open_on(&it, flood[0], 0, TG_FRAMING_LENGTH8);
+    for (int i = 0; i < OTHERS; i++) {
+        make_pair(ends[i]);
+        conns[i] = open_on(&it, ends[i][0], 0, TG_FRAMING_NONE);
+    }
+    for (int i = 0; i <= OTHERS; i++) CHECK_EQ(next_record(&it).kind, TG_RECORD_CONN_OPEN);
+    MUST(send(flood[1], zeroes, sizeof zeroes, MSG_NOSIGNAL) == sizeof zeroes);
+    while (frames < 100) frames += next_record(&it).handle == flooded;
+    for (int i = 0; i < OTHERS; i++) put(ends[i][1], "x");
+    for (before = frames; served < OTHERS;) {
+        tg_record record = next_record(&it);
+        if (!(record.kind == TG_RECORD_CONN_DATA)) break;
+        if (record.handle == flooded) frames++;
+        else served += record.handle >= conns[0];
+    }
+    CHECK_EQ(served, OTHERS);
+    CHECK(frames - before <= 64 + 8); /* what the turn that was going on had, and two shares */
+    free_loop(it.loop, OTHERS + 1);
+    close(flood[1]);
+    for (int i = 0; i < OTHERS; i++) close(ends[i][1]);
+}
+
+/* mutation: what nobody has come to stays open. */
+static void h46_descriptors_of_records_that_nobody_reads_are_closed(void)
+{
+    for (int read = 0; read < 2; read++) {
+        batch_scene it = scene_new(64);
+        int ends[2], pipe_ends[2], taken = -1;
+        char byte;
+        tg_handle from, to;
+        make_pair(ends);
+        make_pipe(pipe_ends);
+        to = open_on(&it, ends[0], TG_CONN_DESCRIPTORS, TG_FRAMING_NONE);
+        from = open_on(&it, ends[1], 0, TG_FRAMING_NONE);
+        CHECK_EQ(next_record(&it).kind, TG_RECORD_CONN_OPEN);
+        CHECK_EQ(next_record(&it).kind, TG_RECORD_CONN_OPEN);
+        CHECK(tg_conn_write_descriptors(from, &pipe_ends[1], 1, "x", 1) >= 0);
+        CHECK(tg_batch_turn(it.loop) >= 1);
+        if (read == 1) {
+            tg_record record = next_record(&it);
+            EXPECT(record, TG_RECORD_CONN_DESCRIPTORS, to);
+            memcpy(&taken, (const char *)it.batch->data + record.value, sizeof taken);
+        }
+        free_loop(it.loop, 2);
+        close(pipe_ends[1]);
+        CHECK_EQ(recv_or_read(pipe_ends[0], &byte), read == 0 ? 0 : -1); /* the end, or nothing yet */
+        if (read == 1) close(taken);
+        close(pipe_ends[0]);
+    }
+}
+
 int main(void)
 {
     harness_begin();
@@ -231,5 +297,7 @@ int main(void)
     RUN(a_broken_connection_in_records);
     RUN(h23_full_batches_lose_nothing);
     RUN(frames_in_records);
+    RUN(h23_a_flood_of_frames_leaves_records_for_the_others);
+    RUN(h46_descriptors_of_records_that_nobody_reads_are_closed);
     return harness_end();
 }

@@ -168,7 +168,7 @@ static void the_answer_passes_through_a_relay(void)
     MUST(shutdown(it.left_peer, SHUT_WR) == 0);
     CHECK_CODE(tg_loop_run(it.loop), 0);
     CHECK_CODE(it.right.reason, -EPIPE);
-    CHECK_CODE(it.left.reason, 0);
+    CHECK_CODE(it.left.reason, -EPIPE); /* not all that it has sent was passed on */
     relay_close(&it);
     tally_end(&client);
 }
@@ -230,6 +230,96 @@ static void what_is_cut_off_looks_cut_off(void)
     close(ends[1]);
 }
 
+/* Its end was told, and the program is still at work on the answer. Without a read or a write to fail, the reset is seen
+ * all the same, and so is it that nobody reads from a pipe any more.
+ * mutation: a connection that has nothing to wait for is not watched. */
+static void a_peer_that_goes_after_its_end_is_seen(void)
+{
+    for (int kind = 0; kind < 2; kind++) {
+        tg_loop loop = new_loop();
+        tally it = { .count = 0 };
+        int ends[2];
+        if (kind == 0) make_tcp(ends);
+        else make_pipe(ends);
+        open_conn(loop, ends[kind], &it);
+        turns(loop, 1);
+        if (kind == 0) {
+            MUST(shutdown(ends[1], SHUT_WR) == 0);
+            UNTIL(loop, it.eofs == 1);
+        }
+        CHECK_QUIET(loop);
+        CHECK_EQ(it.closed, 0);
+        if (kind == 0) reset_tcp(ends[1]);
+        else close(ends[0]);
+        CHECK_CODE(tg_loop_run(loop), 0);
+        CHECK_EQ(it.closed, 1);
+        CHECK(it.reason == -ECONNRESET || it.reason == -EPIPE);
+        free_loop(loop, 0);
+    }
+}
+
+/* A peer that hangs up in good order is no error, and makes nobody spin. */
+static void a_peer_that_hangs_up_after_its_end(void)
+{
+    tg_loop loop = new_loop();
+    tally it = { .count = 0 };
+    int ends[2];
+    make_pair(ends);
+    open_conn(loop, ends[0], &it);
+    close(ends[1]);
+    UNTIL(loop, it.eofs == 1);
+    CHECK_QUIET(loop);
+    CHECK_EQ(it.closed, 0);
+    free_loop(loop, 1);
+}
+
+/* Sockets that were made elsewhere are the library's: no program that is started gets them, and they have the options of
+ * others. The blocking of one that only a duplicate was made of is put back.
+ * mutation: only the library's own sockets are prepared. */
+static void what_was_made_elsewhere_is_ours(void)
+{
+    tg_loop loop = new_loop();
+    hall door = { .errors = 0 };
+    tally it = { .count = 0 }, guest = { .count = 0 };
+    tg_conn_options options = conn_options(&it), conn = conn_options(NULL);
+    tg_listener_options listening = listener_options(&door, &conn);
+    tg_address where;
+    tg_handle listener = 0;
+    int ends[2], value = 0, fd = socket(AF_INET, SOCK_STREAM, 0);
+    make_tcp(ends);
+    MUST(fcntl(ends[0], F_SETFD, 0) == 0 && fcntl(ends[0], F_SETFL, 0) == 0);
+    options.flags = TG_CONN_KEEP_ALIVE | TG_CONN_DUPLICATE;
+    open_conn_with(loop, ends[0], &options);
+    CHECK(is_nonblocking(ends[0]));
+    CHECK_CODE(tg_conn_get_option(it.id, TG_OPTION_NO_DELAY, &value), 0);
+    CHECK_EQ(value, 1);
+    CHECK_CODE(tg_conn_get_option(it.id, TG_OPTION_KEEP_ALIVE, &value), 0);
+    CHECK_EQ(value, 1);
+    CHECK_CODE(tg_close(it.id), 0);
+    CHECK(!is_nonblocking(ends[0]));
+    CHECK_EQ(fcntl(ends[0], F_GETFD), 0); /* the caller's still */
+    options.flags = 0;
+    open_conn_with(loop, ends[0], &options);
+    CHECK_EQ(fcntl(ends[0], F_GETFD), FD_CLOEXEC);
+    conn.release = NULL;
+    conn.flags = TG_CONN_KEEP_ALIVE;
+    MUST(fd >= 0 && listen(fd, 4) == 0);
+    door.guests = &guest;
+    door.room = 1;
+    CHECK_CODE(tg_listener_adopt(loop, fd, &listening, &listener), 0);
+    CHECK_EQ(fcntl(fd, F_GETFD), FD_CLOEXEC);
+    CHECK_CODE(tg_listener_get_local(listener, &where), 0);
+    where = address_of("127.0.0.1", where.port);
+    close(call_to(&where));
+    UNTIL(loop, door.accepted == 1);
+    CHECK_CODE(tg_conn_get_option(guest.id, TG_OPTION_NO_DELAY, &value), 0);
+    CHECK_EQ(value, 1);
+    CHECK_CODE(tg_conn_get_option(guest.id, TG_OPTION_KEEP_ALIVE, &value), 0);
+    CHECK_EQ(value, 1);
+    free_loop(loop, 3);
+    close(ends[1]);
+}
+
 static void a_listening_socket_is_no_connection(void)
 {
     tg_loop loop = new_loop();
@@ -261,6 +351,9 @@ int main(void)
     RUN(the_answer_passes_through_a_relay);
     RUN(finishing_one_side_of_a_relay_finishes_both);
     RUN(what_is_cut_off_looks_cut_off);
+    RUN(a_peer_that_goes_after_its_end_is_seen);
+    RUN(a_peer_that_hangs_up_after_its_end);
+    RUN(what_was_made_elsewhere_is_ours);
     RUN(a_listening_socket_is_no_connection);
     return harness_end();
 }

@@ -372,12 +372,29 @@ static void another_loop_receives_inside_a_callback(void)
     free_loop(loop, 1);
 }
 
+/* mutation: what a call has returned is told again. */
+static void h47_a_send_that_fails_at_once_is_told_once(void)
+{
+    static char large[65508]; /* one byte more than UDP can have */
+    tg_loop loop = new_loop();
+    peer it;
+    peer_open(&it, loop, "127.0.0.1");
+    CHECK_CODE(tg_udp_send(it.id, &it.name, large, sizeof large), -EMSGSIZE);
+    CHECK(turns_in_peace(loop) <= 3);
+    CHECK_EQ(it.errors, 0);
+    CHECK_EQ(udp_stats_of(it.id).errors, 0);
+    CHECK_CODE(tg_udp_send(it.id, &it.name, "x", 1), 0);
+    run_until(loop, &it.datagrams, 1);
+    free_loop(loop, 1);
+}
+
 int main(void)
 {
     harness_begin();
     RUN(h47_an_icmp_error_is_told_and_receiving_goes_on);
     RUN(h47_errors_neither_stop_sends_nor_hide_data);
     RUN(h47_connected_to_a_dead_port);
+    RUN(h47_a_send_that_fails_at_once_is_told_once);
     RUN(h47_errors_without_a_function_do_not_spin);
     RUN(h27_a_socket_that_was_shut_down_does_not_spin);
     RUN(h07_a_descriptor_that_was_closed_is_told);

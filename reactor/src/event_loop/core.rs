@@ -6,6 +6,7 @@ use super::conn::{Conn, Conns};
 use super::connect_name::Connecting;
 use super::file::FileSlot;
 use super::jobs::{JobSlot, Jobs, Outcome};
+use super::limits::FRAMES_PER_TURN;
 use super::listener::Listener;
 use super::process::ProcessSlot;
 use super::rate::Rate;
@@ -174,6 +175,8 @@ pub(super) struct Core<S: Sink> {
     pub(super) conns: Conns,
     /// What connections read into.
     pub(super) read_buffer: Vec<u8>,
+    /// How many frames one connection may deliver a turn.
+    pub(super) frames_per_turn: u32,
     pub(super) jobs: Jobs,
     pub(super) udp: UdpShared,
     pub(super) deferred: Vec<S::Post>,
@@ -211,6 +214,7 @@ impl<S: Sink> Core<S> {
             owned: OwnedSet::default(),
             conns: Conns::default(),
             read_buffer: Vec::new(),
+            frames_per_turn: FRAMES_PER_TURN,
             jobs: Jobs::new(claim.id(), options),
             udp: UdpShared::default(),
             deferred: Vec::new(),

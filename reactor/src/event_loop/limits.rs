@@ -30,6 +30,9 @@ pub(super) const READ_SIZE: usize = 65_536;
 /// the others their turn.
 pub(super) const FRAMES_PER_TURN: u32 = 1024;
 
+/// Of the events of a turn, where they are limited, one connection's frames may be one in so many.
+pub(super) const SHARE_OF_EVENTS: u32 = 16;
+
 /// What a connection may keep of the room in which a burst of frames was held: an idle one must not cost a whole read.
 pub(super) const HELD_KEPT: usize = 512;
 
@@ -37,8 +40,8 @@ pub(super) const HELD_KEPT: usize = 512;
 pub(super) const ACCEPTS_PER_TURN: u32 = 64;
 
 /// How long a listener rests that has run out of descriptors or memory, unless one of its connections is closed before:
-/// ten times a second costs nothing, and a client hardly notices.
-pub(super) const ACCEPT_RETRY_NS: i64 = 100_000_000;
+/// eight times a second, with two turns each, costs nothing, and a client hardly notices.
+pub(super) const ACCEPT_RETRY_NS: i64 = 125_000_000;
 /// Descriptors that a program may be given: more than any has, and few enough to be made while the loop waits.
 pub(super) const MAX_STDIO: usize = 1024;
 

@@ -180,6 +180,10 @@ pub trait Sink: Sized + 'static {
     fn has_room(&self) -> bool {
         true
     }
+    /// How many events fit into a turn: one connection must not take all of them.
+    fn events_per_turn(&self) -> u32 {
+        u32::MAX
+    }
     /// The most bytes that one event may carry: operations that could bring more are refused.
     fn largest_carry(&self) -> usize {
         usize::MAX
@@ -243,7 +247,8 @@ impl<S: Sink> EventLoop<S> {
         waker.register(&poller)?;
         let inbox = registry.inbox(claim.tag());
         let max_posts = if options.max_posts == 0 { DEFAULT_MAX_POSTS } else { options.max_posts };
-        let core = Core::new(&claim, poller, waker, &options)?;
+        let mut core = Core::new(&claim, poller, waker, &options)?;
+        core.frames_per_turn = core.frames_per_turn.min(sink.events_per_turn() / limits::SHARE_OF_EVENTS).max(1);
         inbox.open(claim.floor(), max_posts);
         claim.open(core.waker.write_fd());
         Ok(EventLoop {

@@ -59,7 +59,7 @@ fn prepare_inet(fd: &OwnedFd, address: &Address, options: &ListenOptions) -> Res
 ///
 /// # Errors
 /// The system's.
-pub fn prepare_stream(fd: &OwnedFd, no_delay: bool, keep_alive: bool) -> Result<()> {
+pub fn prepare_stream(fd: &impl AsRawFd, no_delay: bool, keep_alive: bool) -> Result<()> {
     // An urgent byte is a byte like any other: apart it would keep a drained socket ready for ever.
     set_option(fd, libc::SOL_SOCKET, libc::SO_OOBINLINE, 1)?;
     if no_delay {
@@ -92,7 +92,7 @@ fn bind_unix(fd: &OwnedFd, address: &Address, name: &UnixName, mode: Option<u32>
         }
         bound => bound?,
     }
-    let path = terminated(name.bytes());
+    let path = terminated(&absolute(name.bytes()));
     if let Some(mode) = mode {
         // SAFETY: a string that ends with zero. The socket does not listen yet, so that nobody comes in between.
         let changed = check(unsafe { libc::chmod(path.as_ptr().cast(), mode as libc::mode_t) });
@@ -110,6 +110,15 @@ fn is_stale(address: &Address, name: &UnixName) -> bool {
     let Ok(probe) = new_socket(address, SocketKind::Stream) else { return false };
     let refused = stream::connect(probe.as_raw_fd(), address).err() == Some(Error::os(libc::ECONNREFUSED));
     is_socket && refused
+}
+
+/// The program may go to another directory before the file is removed.
+fn absolute(path: &[u8]) -> Vec<u8> {
+    use std::os::unix::ffi::OsStrExt;
+    match std::env::current_dir() {
+        Ok(directory) if path.first() != Some(&b'/') => [directory.as_os_str().as_bytes(), b"/", path].concat(),
+        _ => path.to_vec(),
+    }
 }
 
 fn terminated(path: &[u8]) -> Vec<u8> {
@@ -153,13 +162,27 @@ pub fn reserve() -> Result<OwnedFd> {
     own(unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) })
 }
 
-/// Checks that a descriptor is a listening stream socket, and lets it not block.
+/// Checks that a descriptor is a listening stream socket, and makes it ours: it does not block, no program that is started gets
+/// it, and what it accepts is as the options say.
 ///
 /// # Errors
 /// [`Error::INVALID`] when it is not; [`Error::BAD_FD`].
-pub fn adopt_listener(fd: super::Fd) -> Result<()> {
+pub fn adopt_listener(fd: super::Fd, options: &ListenOptions) -> Result<()> {
     if stream::stream_kind(fd)? != stream::StreamKind::Socket || !stream::listens(fd)? {
         return Err(Error::invalid("not a listening stream socket"));
     }
+    adopt_stream(fd, options.no_delay, options.keep_alive)?;
     stream::set_nonblocking(fd, true).map(drop)
+}
+
+/// Makes a stream ours that was made elsewhere: no program that is started gets it, and a TCP socket has the options of others.
+///
+/// # Errors
+/// The system's.
+pub fn adopt_stream(fd: super::Fd, no_delay: bool, keep_alive: bool) -> Result<()> {
+    stream::set_cloexec(fd)?;
+    match super::socket::local_address(fd) {
+        Ok(Address::Inet(_)) => prepare_stream(&fd, no_delay, keep_alive),
+        _ => Ok(()),
+    }
 }

@@ -354,8 +354,16 @@ pub fn accept(fd: Fd) -> Result<(OwnedFd, Option<Address>)> {
 #[cfg(not(any(target_os = "linux", target_os = "freebsd", target_os = "netbsd")))]
 fn prepare(fd: &OwnedFd) -> Result<()> {
     set_nonblocking(fd.as_raw_fd(), true)?;
+    set_cloexec(fd.as_raw_fd())
+}
+
+/// Programs that are started do not get the descriptor.
+///
+/// # Errors
+/// The system's: EBADF.
+pub fn set_cloexec(fd: Fd) -> Result<()> {
     // SAFETY: takes no pointers.
-    check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) }).map(drop)
+    check(unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) }).map(drop)
 }
 
 /// Begins to connect; whether it is connected already.

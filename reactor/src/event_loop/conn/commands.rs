@@ -4,7 +4,7 @@ use super::state::{Conn, ConnStats, Shape, flag};
 use super::step::Current;
 use crate::base::error::{Error, Result};
 use crate::base::id::Id;
-use crate::base::interest::{READ, WRITE};
+use crate::base::interest::{ERROR, READ, WRITE};
 use crate::base::out_queue::Buffer;
 use crate::event_loop::core::{Core, Slot};
 use crate::event_loop::rate::Way;
@@ -270,7 +270,7 @@ impl<S: Sink> Core<S> {
     ) -> Result<Id> {
         let id = self.reserve(user, referenced)?;
         let interest = if flags & flag::CONNECTING != 0 { WRITE } else { READ };
-        let interest = if flags & flag::EOF != 0 { 0 } else { interest };
+        let interest = if flags & flag::EOF != 0 { ERROR } else { interest };
         let timer = if shape.timeouts.is_any() { self.timers.create(id.raw()).map(Some) } else { Ok(None) };
         let made = timer.map_err(Error::from).and_then(|timer| match self.own_from(id, fd, interest) {
             Ok(owned) => Ok((owned, timer)),
@@ -362,7 +362,7 @@ impl<S: Sink> Core<S> {
         let id = if anew.is_some() {
             self.conn_make(&mut anew, kind, shape, flags, user, referenced)?
         } else {
-            if !stream::set_nonblocking(given, true)? && kind == StreamKind::Other {
+            if !stream::set_nonblocking(given, true)? {
                 flags |= flag::WAS_BLOCKING;
             }
             let made = self.conn_make(fd, kind, shape, flags, user, referenced);
@@ -431,7 +431,7 @@ impl<S: Sink> Core<S> {
             self.conn_writable(id);
         }
         let conn = self.conn(id)?;
-        if conn.reason() != 0 {
+        if conn.has(flag::SHUT | flag::OVER) {
             return Err(Error::from_code(conn.reason()));
         }
         if conn.out.is_empty() { Ok(false) } else { self.conn_queued(id, was_empty) }

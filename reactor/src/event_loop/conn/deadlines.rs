@@ -103,6 +103,18 @@ impl<S: Sink> Core<S> {
         }
     }
 
+    /// What moves on the other side of a relay keeps this one from being idle; what has expired all the same.
+    fn conn_count_relayed(&mut self, id: Id, now_ns: i64) -> u32 {
+        let relays = self.conn_mut(id).and_then(|conn| conn.extra.as_ref()).map(|it| [it.relay_to, it.relay_from]);
+        for partner in relays.into_iter().flatten().flatten() {
+            let moved = self.conn_mut(partner).filter(|partner| !partner.has(flag::OVER)).map(|partner| partner.last);
+            if let (Some(conn), Some(moved)) = (self.conn_mut(id), moved) {
+                conn.last = conn.last.max(moved);
+            }
+        }
+        self.conn_mut(id).map_or(0, |conn| conn.expired(now_ns))
+    }
+
     pub(super) fn conn_cancel_timer(&mut self, id: Id) {
         if let Some(timer) = self.conn_mut(id).and_then(|conn| conn.timer) {
             self.timers.cancel(timer);
@@ -118,7 +130,11 @@ impl<S: Sink> Core<S> {
             conn.flags |= flag::REARM;
             return;
         }
-        let expired = conn.expired(now_ns);
+        let mut expired = conn.expired(now_ns);
+        if expired & flag::TELL_IDLE != 0 {
+            expired = self.conn_count_relayed(id, now_ns);
+        }
+        let Some(conn) = self.conn_mut(id) else { return };
         let fatal = expired & (flag::CONNECTING | flag::FINISHING) != 0 || expired != 0 && !conn.shape.tells_timeout;
         if fatal {
             return self.conn_fail(id, Error::TIMED_OUT);
@@ -173,6 +189,8 @@ impl Conn {
             if counts && timeout > 0 { since.saturating_add(timeout) } else { i64::MAX }
         };
         let finishing = self.has(flag::FINISHING);
+        // A rate limit that holds bytes back is ours: the peer is neither silent nor has it refused them.
+        let slowed = self.has(flag::SLOWED | flag::WRITE_SLOWED);
         let connecting = self.has(flag::CONNECTING);
         let linger = self.extra.as_ref().map_or(0, |extra| extra.linger_deadline_ns);
         let read = self.extra.as_ref().map_or(i64::MAX, |extra| extra.last_read_ns);
@@ -180,12 +198,11 @@ impl Conn {
             (after(self.opened_ns, timeouts.connect_ns, connecting), flag::CONNECTING),
             (if finishing && linger > 0 { linger } else { i64::MAX }, flag::FINISHING),
             (after(read, timeouts.read_ns, !finishing && self.reads()), flag::TELL_READ),
-            // A rate limit that holds bytes back is ours: the peer has not refused them.
             (
                 after(self.out.moved_ns(), timeouts.write_ns, !connecting && !self.has(flag::WRITE_SLOWED)),
                 flag::TELL_WRITE,
             ),
-            (after(self.last, timeouts.idle_ns, !finishing && !connecting), flag::TELL_IDLE),
+            (after(self.last, timeouts.idle_ns, !finishing && !connecting && !slowed), flag::TELL_IDLE),
         ]
     }
 

@@ -167,6 +167,10 @@ impl<S: Sink> Core<S> {
         let Some(conn) = self.conn_mut(id) else { return };
         let all_read = conn.has(flag::EOF) && !conn.has(flag::TELL_EOF);
         if !gone || all_read || conn.has(ENDS_NOW) {
+            if gone && all_read && conn.relay_to().is_some() {
+                // All that it has sent is its partner's.
+                self.conn_unrelay(id);
+            }
             return self.conn_fail(id, error);
         }
         conn.extra().broken = error.code();
@@ -177,6 +181,18 @@ impl<S: Sink> Core<S> {
         self.conn_touch(id, flag::REARM);
         self.conn_rewait(id);
         self.conn_list_if_pending(id);
+    }
+
+    /// The peer has ended its direction before, and now it has gone. With an error it has broken the connection; without one
+    /// nothing is lost yet, and there is nothing more to hear of it.
+    pub(super) fn conn_peer_gone(&mut self, id: Id, broken: bool) {
+        let Some(conn) = self.conn_mut(id) else { return };
+        if !broken {
+            conn.flags |= flag::HUNG_UP;
+            return self.conn_rewait(id);
+        }
+        let code = if conn.kind() == StreamKind::Socket { stream::take_error(conn.owned.fd()) } else { 0 };
+        self.conn_write_failed(id, if code == 0 { Error::os(libc::EPIPE) } else { Error::from_code(code) });
     }
 
     /// What waits to be written will not be.

@@ -49,11 +49,11 @@ impl<S: Sink> Core<S> {
             return None;
         };
         if let Some(current) = self.turn.current.as_mut().filter(|current| current.id == id) {
-            if current.frames_left == 0 {
+            if current.frames >= self.frames_per_turn {
                 // The others first; the loop comes by again.
                 return None;
             }
-            current.frames_left -= 1;
+            current.frames += 1;
         }
         let extra = self.conn_mut(id)?.extra();
         let (start, end) = (extra.start + frame.start, extra.start + frame.end);

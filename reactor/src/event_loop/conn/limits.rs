@@ -103,14 +103,11 @@ impl<S: Sink> Core<S> {
 
     /// A limit that it waited for lets something pass.
     pub(in crate::event_loop) fn conn_let_on(&mut self, id: Id, way: Way) {
-        let now_ns = self.now_ns;
         if let Some(conn) = self.conn_mut(id) {
             conn.flags &= !slowed(way);
-            if matches!(way, Way::Write) {
-                // The peer's time begins when it can take something.
-                conn.out.note_moved(now_ns);
-            }
-            self.conn_touch(id, flag::REARM);
+            // The peer's time begins when we listen, or it can take something.
+            let moved = if matches!(way, Way::Write) { flag::HAS_WRITTEN } else { flag::HAS_READ };
+            self.conn_touch(id, moved | flag::REARM);
             self.conn_rewait(id);
         }
     }

@@ -195,7 +195,12 @@ impl<S: Sink> Core<S> {
                 self.conn_rewait(from);
             }
             // Nobody takes it any more, but what comes the other way may still have to be delivered.
-            Err(_) if self.conn_mut(to).is_some_and(|target| target.is_broken()) => {}
+            // It is told in the end.
+            Err(error) if self.conn_mut(to).is_some_and(|target| target.is_broken()) => {
+                if let Some(source) = self.conn_mut(from) {
+                    source.extra().broken = error.code();
+                }
+            }
             // The program has ended the other one's direction: this one has nowhere to go.
             Err(error) => self.conn_fail(from, error),
         }

@@ -132,6 +132,9 @@ pub(in crate::event_loop) mod flag {
     pub(in crate::event_loop) const TELL: u32 =
         TELL_OPEN | TELL_EOF | TELL_DRAIN | TELL_OVER | TELL_READ | TELL_WRITE | TELL_IDLE;
 
+    /// The peer has hung up, without an error.
+    pub(in crate::event_loop) const HUNG_UP: u32 = 1 << 23;
+
     /// Listed for the next turn.
     pub(in crate::event_loop) const LISTED: u32 = 1 << 24;
     /// Listed for the next reading of the clock.
@@ -263,7 +266,7 @@ impl Conn {
     #[inline(always)]
     pub(super) fn reads(&self) -> bool {
         if self.has(flag::FINISHING) {
-            return !self.has(flag::EOF | flag::OVER | flag::SLOWED);
+            return !self.has(flag::EOF | flag::OVER);
         }
         const RESTS: u32 = flag::CONNECTING | flag::PAUSED | flag::HELD | flag::SLOWED | flag::PARTNER_FULL;
         !self.has(RESTS | flag::EOF | flag::OVER)
@@ -294,6 +297,12 @@ impl Conn {
     /// Whether another one is relayed into it.
     pub(super) fn is_relayed_into(&self) -> bool {
         self.extra.as_ref().is_some_and(|extra| extra.relay_from.is_some())
+    }
+
+    /// Whether it has nothing to wait for but that its peer goes, after it has ended its direction.
+    pub(super) fn waits_for_the_last(&self) -> bool {
+        const ELSE: u32 = flag::SHUT | flag::OVER | flag::TELL_EOF | flag::LEFTOVER | flag::BLOCKED | flag::HUNG_UP;
+        self.has(flag::EOF) && !self.has(ELSE)
     }
 
     /// Whether it is to wait until the system takes more.

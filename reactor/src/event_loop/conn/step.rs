@@ -4,10 +4,10 @@ use super::state::{Conn, Timeout, flag};
 use crate::base::error::{Error, Result};
 use crate::base::framing::Framing;
 use crate::base::id::Id;
-use crate::base::interest::{READ, WRITE};
+use crate::base::interest::{ERROR, READ, WRITE};
 use crate::base::out_queue::Over;
 use crate::event_loop::core::{Core, Slot, Told};
-use crate::event_loop::limits::{FRAMES_PER_TURN, READ_SIZE};
+use crate::event_loop::limits::READ_SIZE;
 use crate::event_loop::rate::Way;
 use crate::event_loop::releases::Release;
 use crate::event_loop::{Event, Sink};
@@ -20,7 +20,8 @@ pub(in crate::event_loop) struct Current {
     pub(super) id: Id,
     /// What it is ready for and has not yet done.
     bits: u32,
-    pub(super) frames_left: u32,
+    /// Frames that it has delivered.
+    pub(super) frames: u32,
     /// Completions that were there when it came to its turn: what its callbacks complete is told in the next one, or
     /// answering each with another write would keep all others waiting. `None`: it has not begun.
     over_left: Option<usize>,
@@ -29,7 +30,7 @@ pub(in crate::event_loop) struct Current {
 impl Current {
     /// That has become it without the poller's saying so.
     pub(super) fn of(id: Id) -> Current {
-        Current { id, bits: 0, frames_left: FRAMES_PER_TURN, over_left: None }
+        Current { id, bits: 0, frames: 0, over_left: None }
     }
 
     /// What it was ready for is done.
@@ -76,7 +77,10 @@ impl<S: Sink> Core<S> {
     #[inline]
     pub(super) fn conn_rewait(&mut self, id: Id) {
         let Some(conn) = self.conn_mut(id) else { return };
-        let interest = if conn.reads() { READ } else { 0 } | if conn.writes() { WRITE } else { 0 };
+        let mut interest = if conn.reads() { READ } else { 0 } | if conn.writes() { WRITE } else { 0 };
+        if interest == 0 && conn.waits_for_the_last() {
+            interest = ERROR;
+        }
         if interest != conn.owned.interest() {
             self.owned_want(id, interest);
         }
@@ -86,6 +90,10 @@ impl<S: Sink> Core<S> {
     #[inline]
     pub(in crate::event_loop) fn conn_ready(&mut self, id: Id, bits: u32) -> Step<S> {
         self.turn.current = Some(Current { bits, ..Current::of(id) });
+        if self.conn_mut(id)?.owned.interest() == ERROR {
+            self.turn.current = Some(Current::of(id));
+            self.conn_peer_gone(id, bits & ERROR != 0);
+        }
         self.next_of_current()
     }
 
@@ -202,6 +210,7 @@ impl<S: Sink> Core<S> {
         let conn = self.conn_mut(id)?;
         if conn.shape.tells_eof {
             self.conn_end_if_done(id);
+            self.conn_rewait(id);
             return self.delivery(id, Event::Eof);
         }
         // Into which another one is relayed, it has still to send what comes from there.
@@ -335,7 +344,9 @@ impl<S: Sink> Core<S> {
             return None;
         }
         let fd = conn.owned.fd();
-        let most = if conn.is_limited() { self.conn_allowance(id, Way::Read).min(READ_SIZE) } else { READ_SIZE };
+        // What is only discarded goes as fast as it can.
+        let limited = conn.is_limited() && !conn.has(flag::FINISHING);
+        let most = if limited { self.conn_allowance(id, Way::Read).min(READ_SIZE) } else { READ_SIZE };
         if most == 0 {
             self.read_buffer = buffer;
             return None;
@@ -391,14 +402,15 @@ impl<S: Sink> Core<S> {
 
     /// Discarded, forwarded, or cut into frames.
     fn conn_received_specially(&mut self, id: Id, buffer: Vec<u8>, count: usize) -> Step<S> {
-        if self.conn_mut(id)?.is_limited() {
-            self.conn_spend(id, Way::Read, count);
-        }
         let conn = self.conn_mut(id)?;
         if conn.has(flag::FINISHING) {
             self.read_buffer = buffer;
             return None;
         }
+        if conn.is_limited() {
+            self.conn_spend(id, Way::Read, count);
+        }
+        let conn = self.conn_mut(id)?;
         if let Some(to) = conn.relay_to() {
             self.conn_forward(id, to, &buffer[..count]);
             self.read_buffer = buffer;

@@ -272,6 +272,9 @@ mod system {
         }
         name.set_length(header.msg_namelen);
         let errno = errno_of(&header).unwrap_or(libc::EIO);
+        if errno == 0 {
+            return take_error(fd);
+        }
         Ok(Some((Error::os(errno), (name.length() > 0).then_some(name))))
     }
 
@@ -286,7 +289,9 @@ mod system {
             // SAFETY: plain data, and there are as many bytes (checked).
             let extended: libc::sock_extended_err =
                 unsafe { data.as_ptr().cast::<libc::sock_extended_err>().read_unaligned() };
-            Some(extended.ee_errno as c_int)
+            // What a call to send has found by itself, it has returned.
+            let local = extended.ee_origin == libc::SO_EE_ORIGIN_LOCAL;
+            Some(if local { 0 } else { extended.ee_errno as c_int })
         })
     }
 
