@@ -5,8 +5,8 @@ import tempfile
 
 from . import c_program
 
-# What a connection may keep resident, in bytes. Measured: 197 without framing, and 396 after a burst of frames, of whose
-# 64 KiB nothing may stay. The heap has reserved besides what closing them may need.
+# What a connection may keep resident, in bytes. Measured: 197 without framing, and 396 after a burst of frames, of
+# whose 64 KiB nothing may stay. The heap has reserved besides what closing them may need.
 IDLE = 200
 FRAMED = 460
 HEAP = 350
