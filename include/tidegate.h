@@ -3155,9 +3155,6 @@ typedef struct tg_resolve_name_options {
  * Errors: TG_EINVAL (out is NULL; a name of more than 1,024 bytes; a port above 65,535; an unknown family; unknown flags;
  * no callback; functions on a batch loop), TG_ENOBUFS (max_jobs of the loop), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND,
  * TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EAGAIN (no thread can be started).
- *
- * # Safety host and service are NULL or strings; options is NULL or as large as its first member says; out is
- * NULL or writable; the functions may be called with user on the loop's thread.
  */
 TG_API int tg_resolve_open(tg_loop loop,
                            const char *host,
@@ -3177,9 +3174,6 @@ TG_API int tg_resolve_open(tg_loop loop,
  * TG_RESOLVE_NUMERIC and TG_RESOLVE_NAME_REQUIRED; no callback; functions on a batch loop), TG_ENOBUFS (max_jobs of the
  * loop), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EAGAIN (no thread can be
  * started).
- *
- * # Safety address is NULL or readable; options is NULL or as large as its first member says; out is NULL or
- * writable; the functions may be called with user on the loop's thread.
  */
 TG_API int tg_resolve_name_open(tg_loop loop,
                                 const tg_address *address,

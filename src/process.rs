@@ -199,6 +199,10 @@ unsafe fn open(loop_: tg_loop, options: tg_process_options) -> Result<tg_handle>
         uid: flag(TG_PROCESS_SET_UID).then_some(options.uid),
         gid: flag(TG_PROCESS_SET_GID).then_some(options.gid),
     };
+    if [command.uid, command.gid].contains(&Some(u32::MAX)) {
+        // To the system it says "as it is": a look-up that has failed must not keep the rights of the caller.
+        return Err(Error::invalid("no user or group has the number 4,294,967,295"));
+    }
     let kill_on_close = flag(TG_PROCESS_KILL_ON_CLOSE);
     let id = open_with!(loop_, options, Process, FLAGS, |event_loop, user, referenced| {
         event_loop.process_open(&command, kill_on_close, user, referenced).map_err(|error| closed(error, stdio))
@@ -216,6 +220,9 @@ fn closed(error: Error, stdio: &[tg_stdio]) -> Error {
 }
 
 fn descriptors(stdio: &[tg_stdio]) -> Result<Vec<Stdio>> {
+    if stdio.len() > tidegate_reactor::event_loop::MAX_STDIO {
+        return Err(Error::invalid("more than 1,024 descriptors"));
+    }
     let mut list = Vec::new();
     list.try_reserve_exact(stdio.len())?;
     for (index, wanted) in stdio.iter().enumerate() {

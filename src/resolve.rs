@@ -115,11 +115,12 @@ const _: () = assert!(MAX_ADDRESSES * size_of::<tg_address>() <= LARGEST_CARRY);
 /// Thread: the loop's.
 /// Callable from callbacks: yes.
 /// Ownership: the names are copied; `options->user` is the library's once 0 was returned.
-/// Errors: TG_EINVAL (`out` is NULL; a name of more than 1,024 bytes; a port above 65,535; an unknown family; unknown flags;
+/// Errors: TG_EINVAL (`out` is NULL; a name of more than 1,024 bytes; a port that is no decimal number up to 65,535; an unknown family; unknown flags;
 /// no callback; functions on a batch loop), TG_ENOBUFS (max_jobs of the loop), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND,
 /// TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EAGAIN (no thread can be started).
 ///
-/// # Safety `host` and `service` are NULL or strings; `options` is NULL or as large as its first member says; `out` is
+/// # Safety
+/// `host` and `service` are NULL or strings; `options` is NULL or as large as its first member says; `out` is
 /// NULL or writable; the functions may be called with `user` on the loop's thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tg_resolve_open(
@@ -168,7 +169,8 @@ fn open(loop_: tg_loop, host: Option<&CStr>, service: Option<&CStr>, options: tg
 /// loop), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EAGAIN (no thread can be
 /// started).
 ///
-/// # Safety `address` is NULL or readable; `options` is NULL or as large as its first member says; `out` is NULL or
+/// # Safety
+/// `address` is NULL or readable; `options` is NULL or as large as its first member says; `out` is NULL or
 /// writable; the functions may be called with `user` on the loop's thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tg_resolve_name_open(

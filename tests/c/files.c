@@ -300,6 +300,62 @@ static void a_thousand_reads_at_once(void)
     CHECK_EQ(opened.released, 1);
 }
 
+/* mutation: the ranges are looked at only when memory is in between; a directory is refused after the other file was
+ * emptied; the permissions of a copy are left to the umask. */
+static void copies_that_go_wrong_change_nothing(void)
+{
+    seen it;
+    tg_file_options options = file_options(&it);
+    struct stat stat;
+    tg_handle file, op;
+    char copy[512];
+    mode_t before;
+    setup();
+    file_with("within", "0123456789", 10);
+    file = open_file(loop, "within", TG_FILE_READ | TG_FILE_WRITE);
+    CHECK_CODE(tg_file_copy(file, file, 0, 5, UINT64_MAX, &options, &op), 0);
+    finish(loop, &it, -EINVAL, 0);
+    CHECK(file_is("within", "0123456789", 10));
+    options = file_options(&it);
+    CHECK_CODE(tg_file_copy(file, file, 0, 20, UINT64_MAX, &options, &op), 0); /* the file grows, but there is an end */
+    finish(loop, &it, 0, 10);
+    CHECK(file_is("within", "0123456789\0\0\0\0\0\0\0\0\0\0" "0123456789", 30));
+    options = file_options(&it);
+    snprintf(copy, sizeof copy, "%s/within", scratch);
+    CHECK_CODE(tg_path_copy(loop, scratch, copy, 0, &options, &op), 0);
+    finish(loop, &it, -EISDIR, 0);
+    CHECK(file_is("within", "0123456789\0\0\0\0\0\0\0\0\0\0" "0123456789", 30));
+    before = umask(0077);
+    MUST(chmod(copy, 0755) == 0);
+    snprintf(copy, sizeof copy, "%s/copy", scratch);
+    options = file_options(&it);
+    CHECK_CODE(tg_path_copy(loop, in_scratch("within"), copy, 0, &options, &op), 0);
+    finish(loop, &it, 0, 30);
+    umask(before);
+    MUST(lstat(copy, &stat) == 0);
+    CHECK_EQ(stat.st_mode & 0777, 0755);
+    teardown(1);
+}
+
+/* mutation: a file's descriptor is not noted as a handle's. */
+static void h09_a_descriptor_has_one_owner(void)
+{
+    tg_handle file = 0, other = 7;
+    tg_conn_options conn = TG_CONN_OPTIONS_INIT;
+    int fd;
+    setup();
+    file_with("owned", "x", 1);
+    fd = open(in_scratch("owned"), O_RDONLY | O_CLOEXEC);
+    MUST(fd >= 0);
+    CHECK_CODE(tg_file_adopt(loop, fd, NULL, &file), 0);
+    CHECK_CODE(tg_file_adopt(loop, fd, NULL, &other), TG_EEXIST);
+    CHECK_CODE(tg_conn_open(loop, fd, &conn, &other), TG_EEXIST);
+    CHECK_EQ(other, 7);
+    CHECK_CODE(tg_close(file), 0);
+    teardown(0);
+    CHECK(fcntl(fd, F_GETFD) < 0);
+}
+
 /* Standard input that the shell has redirected from a file. */
 static void standard_input_from_a_file(void)
 {
@@ -355,6 +411,8 @@ int main(void)
     RUN(names_are_made_changed_and_removed);
     RUN(lists_and_links);
     RUN(copies);
+    RUN(copies_that_go_wrong_change_nothing);
+    RUN(h09_a_descriptor_has_one_owner);
     RUN(a_thousand_reads_at_once);
     RUN(standard_input_from_a_file);
     RUN(reads_into_memory_of_the_callers);

@@ -305,6 +305,7 @@ static void h68_its_connections_outlive_the_listener(void)
     free_loop(loop, 0);
 }
 
+/* mutation: the sockets do not have SO_REUSEPORT. */
 static void h33_two_listeners_share_a_port(void)
 {
     tg_loop loop = new_loop();
@@ -321,7 +322,8 @@ static void h33_two_listeners_share_a_port(void)
     CHECK_CODE(tg_listener_open(loop, &where, &alone, &out), -EADDRINUSE);
     for (int i = 0; i < 100; i++) fds[i] = call_to(&where);
     UNTIL(loop, doors[0].accepted + doors[1].accepted == 100);
-    CHECK(doors[0].accepted > 0 && doors[1].accepted > 0);
+    /* By the hash of the addresses: less than a fifth for one of them is less likely than one in a thousand million. */
+    CHECK(doors[0].accepted >= 20 && doors[1].accepted >= 20);
     for (int i = 0; i < 100; i++) close(fds[i]);
     free_loop(loop, 102);
 }

@@ -233,6 +233,13 @@ static void h61_a_failed_start_leaves_nothing(void)
     tg_handle process = 7;
     options.file = "/does/not/exist";
     CHECK_CODE(tg_process_open(loop, &options, &process), -ENOENT);
+    options.file = "true";
+    options.uid = options.gid = UINT32_MAX; /* what looking up a user that is not there gives: not a way to stay root */
+    for (uint32_t flag = TG_PROCESS_SET_UID; flag != 0; flag = flag == TG_PROCESS_SET_UID ? TG_PROCESS_SET_GID : 0) {
+        options.flags = flag;
+        CHECK_CODE(tg_process_open(loop, &options, &process), TG_EINVAL);
+    }
+    options.flags = 0;
     options.file = "/etc/passwd";
     CHECK_CODE(tg_process_open(loop, &options, &process), -EACCES);
     options.file = "true";

@@ -122,6 +122,10 @@ impl<S: Sink> EventLoop<S> {
             return Err(Error::EXISTS.because("the descriptor belongs to a handle"));
         }
         let id = core.reserve(user, referenced)?;
+        if let Err(error) = core.owned.note(fd) {
+            core.unreserve(id);
+            return Err(error);
+        }
         let shared = SharedFile::settled(Ok(Arc::new(take())));
         core.entry(id)?.slot = Slot::File(Box::new(FileSlot { job: JobSlot::over(JobKind::File), shared }));
         Ok(id)
@@ -260,6 +264,9 @@ impl<S: Sink> Core<S> {
     /// A file's handle is closed. The operations on it go on; closing a descriptor can wait for a disk, so that a thread
     /// of the pool does it, unless none can be had. The answer is that of [`Core::job_close`].
     pub(super) fn file_close(&mut self, id: Id, file: FileSlot) -> bool {
+        if let Ok(fd) = file.get() {
+            self.owned.forget(fd.as_raw_fd());
+        }
         let FileSlot { job, shared } = file;
         if self.jobs.is_inherited() {
             drop(shared.after_fork());

@@ -43,7 +43,7 @@ pub(super) const ACCEPTS_PER_TURN: u32 = 64;
 /// eight times a second, with two turns each, costs nothing, and a client hardly notices.
 pub(super) const ACCEPT_RETRY_NS: i64 = 125_000_000;
 /// Descriptors that a program may be given: more than any has, and few enough to be made while the loop waits.
-pub(super) const MAX_STDIO: usize = 1024;
+pub const MAX_STDIO: usize = 1024;
 
 /// The head start of an attempt to connect before the next address is tried: what RFC 8305, section 5, recommends.
 pub(super) const ATTEMPT_DELAY_NS: i64 = 250_000_000;

@@ -48,7 +48,7 @@ pub use connect::ConnectOptions;
 pub use handles::{HandleInfo, Kind};
 pub use inbox::{Registry, stop, wake};
 pub use jobs::{JobKind, Outcome};
-pub use limits::{DEFAULT_MAX_JOBS, DEFAULT_MAX_POSTS, MAX_WORK_THREADS, MIN_WORK_THREADS};
+pub use limits::{DEFAULT_MAX_JOBS, DEFAULT_MAX_POSTS, MAX_STDIO, MAX_WORK_THREADS, MIN_WORK_THREADS};
 pub use listener::ListenerConfig;
 pub use rate::RateConfig;
 pub use stats::Stats;

@@ -74,6 +74,23 @@ impl OwnedSet {
         self.count = if owned { self.count + 1 } else { self.count - 1 };
     }
 
+    /// Another handle owns the descriptor, without the poller.
+    ///
+    /// # Errors
+    /// [`Error::NO_MEMORY`].
+    pub(super) fn note(&mut self, fd: Fd) -> Result<()> {
+        self.reserve(fd)?;
+        self.mark(fd, true);
+        Ok(())
+    }
+
+    /// It does so no more.
+    pub(super) fn forget(&mut self, fd: Fd) {
+        if self.contains(fd) {
+            self.mark(fd, false);
+        }
+    }
+
     pub(super) fn turn_begins(&mut self) {
         self.next_always = 0;
     }

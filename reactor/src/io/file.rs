@@ -1,7 +1,7 @@
 //! Operations on files that take more than one call. They run on the threads of a pool.
 
 use crate::base::error::{Error, Result};
-use crate::base::file::{Carried, FileResult};
+use crate::base::file::{Carried, FileKind, FileResult};
 use crate::sys::file::{self, At, OpenFlags};
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
@@ -82,6 +82,10 @@ fn write_all(fd: &OwnedFd, bytes: &[u8], at: At) -> Done {
 
 /// Copies up to `length` bytes, fewer at the end of the first file: inside the system where it can, else through memory.
 pub fn copy(from: &OwnedFd, from_at: At, to: &OwnedFd, to_at: At, length: u64) -> FileResult {
+    let length = match without_overlap(from, from_at, to, to_at, length) {
+        Ok(length) => length,
+        Err(error) => return FileResult::from(error),
+    };
     let portion = |done: u64| usize::try_from(length - done).unwrap_or(LARGEST_COPY).min(LARGEST_COPY);
     let mut done =
         repeat(length, |done| file::copy_range(from, behind(from_at, done), to, behind(to_at, done), portion(done)));
@@ -89,11 +93,7 @@ pub fn copy(from: &OwnedFd, from_at: At, to: &OwnedFd, to_at: At, length: u64) -
         done = repeat(length, |done| file::send_range(from, behind(from_at, done), to, portion(done)));
     }
     if undecided(done) {
-        done = match overlaps(from, from_at, to, to_at, length) {
-            Ok(false) => copy_through_memory(from, from_at, to, to_at, length),
-            Ok(true) => (0, Some(Error::os(libc::EINVAL))),
-            Err(error) => (0, Some(error)),
-        };
+        done = copy_through_memory(from, from_at, to, to_at, length);
     }
     FileResult::count(done)
 }
@@ -110,13 +110,18 @@ fn undecided(done: Done) -> bool {
     done.0 == 0 && done.1.is_none_or(not_so)
 }
 
-/// Whether copying piece by piece would read what it has written.
-fn overlaps(from: &OwnedFd, from_at: At, to: &OwnedFd, to_at: At, length: u64) -> Result<bool> {
-    if !file::stat(from)?.same_file(&file::stat(to)?) {
-        return Ok(false);
+/// How much there is to copy. Within one file that is what it has now: it grows, and would never end.
+///
+/// # Errors
+/// EINVAL when what is read would be what was written.
+fn without_overlap(from: &OwnedFd, from_at: At, to: &OwnedFd, to_at: At, length: u64) -> Result<u64> {
+    let source = file::stat(from)?;
+    if source.kind != FileKind::Regular || !source.same_file(&file::stat(to)?) {
+        return Ok(length);
     }
-    let (Some(from_at), Some(to_at)) = (from_at, to_at) else { return Ok(true) };
-    Ok(from_at.abs_diff(to_at) < length)
+    let (Some(from_at), Some(to_at)) = (from_at, to_at) else { return Err(Error::os(libc::EINVAL)) };
+    let length = length.min(source.file_size.saturating_sub(from_at as u64));
+    if from_at.abs_diff(to_at) < length { Err(Error::os(libc::EINVAL)) } else { Ok(length) }
 }
 
 fn copy_through_memory(from: &OwnedFd, from_at: At, to: &OwnedFd, to_at: At, length: u64) -> Done {
@@ -151,6 +156,9 @@ pub fn copy_path(from: &CStr, to: &CStr, exclusive: bool) -> FileResult {
 fn open_both(from: &CStr, to: &CStr, exclusive: bool) -> Result<(OwnedFd, OwnedFd)> {
     let from = file::open(from, OpenFlags { read: true, ..OpenFlags::default() }, 0)?;
     let source = file::stat(&from)?;
+    if source.kind == FileKind::Directory {
+        return Err(Error::os(libc::EISDIR));
+    }
     let flags = OpenFlags { write: true, create: true, exclusive, ..OpenFlags::default() };
     let to = file::open(to, flags, source.mode & 0o777)?;
     // Not while it is opened: that would empty a file that is copied to itself.
@@ -162,5 +170,8 @@ fn open_both(from: &CStr, to: &CStr, exclusive: bool) -> Result<(OwnedFd, OwnedF
         Err(error) if error.code() == -libc::EINVAL => {}
         truncated => truncated?,
     }
+    // What the process takes away from new files counts for new ones, not for copies. Not everything has permissions, and
+    // those of another user's file are not ours to change.
+    let _ = file::set_mode(&to, source.mode & 0o777);
     Ok((from, to))
 }

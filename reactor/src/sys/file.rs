@@ -156,6 +156,16 @@ pub fn sync(fd: &OwnedFd, data_only: bool) -> Result<()> {
     })
 }
 
+/// Sets the permissions of an open file.
+///
+/// # Errors
+/// The system's: EPERM, EROFS.
+pub fn set_mode(fd: &OwnedFd, mode: u32) -> Result<()> {
+    let raw = fd.as_raw_fd();
+    // SAFETY: takes no pointers.
+    retry_code(|| unsafe { libc::fchmod(raw, mode as libc::mode_t) })
+}
+
 /// Cuts a file off, or lengthens it with zeroes.
 ///
 /// # Errors

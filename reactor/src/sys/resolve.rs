@@ -48,7 +48,7 @@ impl Query {
     /// [`Error::INVALID`] for a name of more than [`MAX_NAME`] bytes and a port above 65,535; [`Error::NO_MEMORY`].
     pub fn new(host: Option<&CStr>, service: Option<&CStr>) -> Result<Query> {
         if service.is_some_and(|service| is_impossible_port(service.to_bytes())) {
-            return Err(Error::invalid("the port is above 65,535"));
+            return Err(Error::invalid("a port is a decimal number up to 65,535"));
         }
         let (host, service) = (host.map(copy).transpose()?, service.map(copy).transpose()?);
         Ok(Query { host, service, ..Query::default() })
@@ -83,12 +83,13 @@ fn copy(name: &CStr) -> Result<CString> {
 
 /// A number that is no port. The system would take its low bits, and so another port than was asked for.
 fn is_impossible_port(service: &[u8]) -> bool {
-    // As strtoul reads it.
+    // As strtoul reads it, which takes blanks and a sign, and lets a negative number go around.
     let begin = service.iter().position(|byte| !matches!(byte, b'\t'..=b'\r' | b' ')).unwrap_or(service.len());
     let number = &service[begin..];
-    let digits = number.strip_prefix(b"+").unwrap_or(number);
+    let digits = number.strip_prefix(b"+").or(number.strip_prefix(b"-")).unwrap_or(number);
     let more = |port: u32, digit: &u8| port.saturating_mul(10).saturating_add(u32::from(digit - b'0'));
-    digits.iter().all(u8::is_ascii_digit) && digits.iter().fold(0, more) > u32::from(u16::MAX)
+    let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    is_number && (digits.len() < service.len() || digits.iter().fold(0, more) > u32::from(u16::MAX))
 }
 
 /// The addresses of a host, in the system's order, each once; at most [`MAX_ADDRESSES`].
@@ -240,11 +241,22 @@ mod tests {
                 assert_eq!(copied, name);
             }
         }
-        for port in [c"65536", c"70000", c" 4294967376", c"+99999", c"00065536", c"\x0b65536", c"18446744073709551617"]
-        {
+        for port in [
+            c"65536",
+            c"70000",
+            c"00065536",
+            c"18446744073709551617",
+            c" 80",
+            c"+80",
+            c"\x0b80",
+            c"-1",
+            c"-4294901680",
+            c" -4294901680",
+            c"-18446744073709551536",
+        ] {
             assert!(Query::new(None, Some(port)).is_err(), "{port:?}");
         }
-        for port in [c"65535", c"0", c"00080", c"", c"http", c"-1", c"70000x"] {
+        for port in [c"65535", c"0", c"00080", c"", c"http", c"-", c"+", c"70000x", c"-80x"] {
             assert!(Query::new(None, Some(port)).is_ok(), "{port:?}");
         }
     }
