@@ -3152,7 +3152,7 @@ typedef struct tg_resolve_name_options {
  * Thread: the loop's.
  * Callable from callbacks: yes.
  * Ownership: the names are copied; options->user is the library's once 0 was returned.
- * Errors: TG_EINVAL (out is NULL; a name of more than 1,024 bytes; a port above 65,535; an unknown family; unknown flags;
+ * Errors: TG_EINVAL (out is NULL; a name of more than 1,024 bytes; a port that is no decimal number up to 65,535; an unknown family; unknown flags;
  * no callback; functions on a batch loop), TG_ENOBUFS (max_jobs of the loop), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND,
  * TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EAGAIN (no thread can be started).
  */
