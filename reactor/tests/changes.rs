@@ -188,6 +188,58 @@ fn a_directory_that_leaves_the_tree_is_not_watched_any_more() {
     assert_eq!(take(&seen), list(&expected));
 }
 
+/// Everyday sequences that are over before the first of their events is read.
+const SEQUENCES: [&[(&str, &str)]; 8] = [
+    &[("mkdir", "d"), ("d", "e")],
+    &[("mkdir", "d"), ("mkdir", "d/b"), ("d", "z")],
+    &[("mkdir", "old/new"), ("old", "z")],
+    &[("../out", "in"), ("in", "here")],
+    &[("mkdir", "d"), ("d", "../gone"), ("mkdir", "d")],
+    &[("old", "../gone"), ("mkdir", "old"), ("mkdir", "old/sub")],
+    &[("mkdir", "d"), ("d", "e"), ("mkdir", "d")],
+    &[("old", "t"), ("other", "old"), ("t", "other")],
+];
+
+fn all_directories(below: &std::path::Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(below).unwrap().map(|entry| entry.unwrap().path());
+    let directories: Vec<PathBuf> = entries.filter(|path| path.is_dir()).collect();
+    directories.iter().flat_map(|path| [vec![path.clone()], all_directories(path)].concat()).collect()
+}
+
+#[test]
+fn directories_that_move_before_they_are_looked_at_are_watched() {
+    // mutation: what arrives is not looked through; what has left is removed by its name.
+    for sequence in SEQUENCES {
+        let (place, event_loop, seen) = (Place::new(), Closures::new_loop().unwrap(), Seen::default());
+        let tree = place.at("tree");
+        for name in ["tree", "tree/old", "tree/old/sub", "tree/other", "out", "out/deep"] {
+            fs::create_dir(place.at(name)).unwrap();
+        }
+        let id = watch(&event_loop, &tree, true, false, &seen);
+        for (from, to) in sequence {
+            match *from {
+                "mkdir" => fs::create_dir(tree.join(to)).unwrap(),
+                from => fs::rename(tree.join(from), tree.join(to)).unwrap(),
+            }
+        }
+        turns(&event_loop);
+        take(&seen);
+        for directory in all_directories(&tree) {
+            fs::write(directory.join("probe"), "").unwrap();
+            turns(&event_loop);
+            let name = directory.join("probe").strip_prefix(&tree).unwrap().to_str().unwrap().to_owned();
+            let told = take(&seen);
+            assert_eq!(told.first(), Some(&(CREATED, name)), "{sequence:?}");
+        }
+        if let Ok(gone) = fs::read_dir(place.at("gone")).map(|_| place.at("gone")) {
+            fs::write(gone.join("probe"), "").unwrap();
+            turns(&event_loop);
+            assert_eq!(take(&seen), [], "it has left the tree: {sequence:?}");
+        }
+        event_loop.close(id).unwrap();
+    }
+}
+
 #[test]
 fn a_watched_file_survives_being_replaced() {
     let (place, event_loop, seen) = (Place::new(), Closures::new_loop().unwrap(), Seen::default());

@@ -37,9 +37,17 @@ pub struct Changes {
     queue: VecDeque<Change>,
     /// Told as created because they were found; their events may be on their way.
     found: HashSet<Vec<u8>>,
-    /// Directories that were moved away, by cookie: within the tree, if the other half comes.
-    moving: Vec<(u32, Vec<u8>)>,
+    /// Directories that were moved away: within the tree, if the other half comes.
+    moving: Vec<Moving>,
     over: bool,
+}
+
+/// A directory of which one half of a move has come.
+struct Moving {
+    cookie: u32,
+    name: Vec<u8>,
+    /// The watches of it and of what is below it. Another one may have its name by now.
+    watches: Vec<i32>,
 }
 
 fn joined(directory: &[u8], name: &[u8]) -> Vec<u8> {
@@ -146,6 +154,10 @@ impl Changes {
             return;
         }
         let Some(directory) = self.directories.get(&raw.watch).cloned() else { return };
+        if self.moving.iter().any(|moved| moved.watches.contains(&raw.watch)) {
+            // The halves of a move within the tree follow each other: this one has left it.
+            return;
+        }
         match &self.only {
             _ if raw.name.is_empty() => self.take_own(&directory, raw),
             Some(only) if only == raw.name => self.tell(0, bits(raw.mask), raw.cookie, b""),
@@ -179,7 +191,9 @@ impl Changes {
             return;
         }
         if raw.mask & mask::MOVED_FROM != 0 {
-            self.moving.push((raw.cookie, name));
+            let under = self.directories.iter().filter(|(_, path)| below(path, &name).is_some());
+            let watches = under.map(|(watch, _)| *watch).collect();
+            self.moving.push(Moving { cookie: raw.cookie, name, watches });
         } else if raw.mask & mask::MOVED_TO != 0 {
             self.arrived(fd, raw.cookie, name);
         } else if created {
@@ -187,17 +201,19 @@ impl Changes {
         }
     }
 
-    /// A directory has come to this name: from within the tree, or from elsewhere.
+    /// A directory has come to this name: from within the tree, or from elsewhere. What came up in it or had another name
+    /// before its events were read could not be watched then, so that all of it is looked through.
     fn arrived(&mut self, fd: Fd, cookie: u32, name: Vec<u8>) {
-        let Some(at) = self.moving.iter().position(|moved| moved.0 == cookie) else {
-            return self.look_into(fd, name);
-        };
-        let (_, old) = self.moving.swap_remove(at);
-        for path in self.directories.values_mut() {
-            if let Some(rest) = below(path, &old) {
-                *path = [&name, rest].concat();
+        if let Some(at) = self.moving.iter().position(|moved| moved.cookie == cookie) {
+            let moved = self.moving.swap_remove(at);
+            for watch in moved.watches {
+                let Some(path) = self.directories.get_mut(&watch) else { continue };
+                if let Some(rest) = below(path, &moved.name) {
+                    *path = [&name, rest].concat();
+                }
             }
         }
+        self.look_into(fd, name);
     }
 
     /// Watches a directory that is new, and tells what is in it.
@@ -220,9 +236,12 @@ impl Changes {
             };
             self.directories.try_reserve(1)?;
             let known = self.directories.insert(watch, directory.clone());
-            if !self.recursive || known.is_some_and(|known| known == directory) {
+            // It is here, whatever was taken for it before.
+            self.moving.iter_mut().for_each(|moved| moved.watches.retain(|other| *other != watch));
+            if !self.recursive {
                 continue;
             }
+            let report = report && known.is_none_or(|known| known != directory);
             // Fails when it has vanished meanwhile.
             for (name, is_directory) in inotify::entries(&path).unwrap_or_default() {
                 let name = joined(&directory, &name);
@@ -270,14 +289,9 @@ impl Changes {
             return;
         }
         self.found.clear();
-        for (_, left) in std::mem::take(&mut self.moving) {
-            self.directories.retain(|watch, path| {
-                let stays = below(path, &left).is_none();
-                if !stays {
-                    inotify::remove(fd, *watch);
-                }
-                stays
-            });
+        for watch in std::mem::take(&mut self.moving).into_iter().flat_map(|moved| moved.watches) {
+            self.directories.remove(&watch);
+            inotify::remove(fd, watch);
         }
     }
 }
