@@ -9,10 +9,10 @@ pub(crate) use asked::panic_if_asked;
 
 #[cfg(feature = "panic-injection")]
 mod asked {
-    use parking_lot::Mutex;
     use std::ffi::{CStr, c_char};
+    use tidegate_reactor::sys::lock::Lock;
 
-    static ASKED: Mutex<Option<String>> = Mutex::new(None);
+    static ASKED: Lock<Option<String>> = Lock::new(None);
 
     pub(crate) fn panic_if_asked(name: &str) {
         let asked = ASKED.lock().as_deref() == Some(name);

@@ -63,7 +63,7 @@ def attempt(step: Callable[[], None], env: dict) -> None:
 
     Where the stack begins depends on the size of the environment.
     """
-    for padding in (1000, 2000, 3000, 0):
+    for padding in (500, 1000, 1500, 2000, 2500, 3000, 3500, 0):
         try:
             return step()
         except Failure as error:

@@ -172,9 +172,18 @@ static inline void harness_wait_for_threads(void)
     }
 }
 
+/* The runner sees to it that a program which says this is also run under helgrind. (glibc knows since 2.32.) */
+extern char __libc_single_threaded __attribute__((weak));
+
+static inline void harness_tell_of_threads(void)
+{
+    if (&__libc_single_threaded != NULL && !__libc_single_threaded) printf("# threads were started\n");
+}
+
 static inline int harness_end(void)
 {
     harness_wait_for_threads();
+    harness_tell_of_threads();
     printf("%d passed, %d failed\n", harness_passed, harness_failed);
     return harness_failed == 0 && harness_passed > 0 ? 0 : 1;
 }
@@ -195,6 +204,7 @@ static inline pid_t harness_fork(void)
 /* Ends a child; its failures are seen by harness_wait(). */
 static inline void harness_child_end(void)
 {
+    harness_tell_of_threads();
     fflush(stdout);
     harness_wait_for_threads();
     _exit(harness_bad == 0 ? 0 : 1);

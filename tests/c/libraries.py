@@ -53,10 +53,14 @@ def with_panics(given: Optional[str]) -> pathlib.Path:
     return target / "debug" / "libtidegate.so"
 
 
-def with_helgrind_notes() -> pathlib.Path:
-    """The library that tells helgrind about its atomics and locks, which it could not know of."""
-    target = TARGET / "helgrind"
-    cargo(["--features", "helgrind", "--target-dir", str(target)], {})
+def with_helgrind_notes(panics: bool = False) -> pathlib.Path:
+    """The library that tells helgrind about its atomics and locks, which it could not know of.
+
+    One that panics on demand is another: what the injection does to synchronise would be there for all.
+    """
+    features, target = ("helgrind,panic-injection", "helgrind-panic") if panics else ("helgrind", "helgrind")
+    target = TARGET / target
+    cargo(["--features", features, "--target-dir", str(target)], {})
     return target / "debug" / "libtidegate.so"
 
 

@@ -41,8 +41,14 @@ HELGRIND = ["valgrind", "-q", "--fair-sched=try", "--tool=helgrind", "--error-ex
             f"--suppressions={HERE / 'helgrind.supp'}"]
 #: Programs that take the path of the list of exported symbols.
 TAKES_SYMBOLS = {"misuse", "wrong_thread", "panic"}
-#: Programs whose threads call the library at the same time.
-THREADED = {"threads", "wrong_thread", "poller", "loop_hazards", "work", "resolve_hazards"}
+#: Programs that start threads, or let the library start some: they run under helgrind, too.
+THREADED = {"batch", "connect_name", "files", "files_batch", "files_hazards", "fork_conn", "group", "loop",
+            "loop_hazards", "misuse", "no_threads", "options_size", "panic", "poller", "processes", "processes_more",
+            "resolve", "resolve_hazards", "signals", "threads", "work", "wrong_thread"}
+#: What a program says that has started threads (harness.h), and what an example calls to do so.
+STARTED_THREADS = "# threads were started"
+STARTS_THREADS = re.compile(r"\b(pthread_create|tg_(work|resolve|resolve_name|process)_open|tg_group_new|"
+                            r"tg_conn_connect_name|tg_(file|path)_\w+)\(")
 #: Examples that need a library which is not everywhere: its header, how to link it, and what Debian calls it.
 NEEDS = {"20_http": ("http_parser.h", ["-lhttp_parser"], "libhttp-parser-dev")}
 #: A hung program is ended by its own watchdog; this is for when even that fails.
@@ -157,13 +163,15 @@ def run_program(suite: Suite, options: argparse.Namespace, name: str,
     under = [*MEMCHECK, *command] if options.valgrind else command
     status, output = run(under, environment(options))
     suite.add(f"{name}-memcheck" if options.valgrind else name, *summary(output, status), output)
+    if STARTED_THREADS in output and name not in THREADED:
+        suite.add(f"{name}-is-run-under-helgrind", 0, 1, "it starts threads, and THREADED does not name it")
 
 
 def run_helgrind(suite: Suite, options: argparse.Namespace, builder: Builder) -> None:
     """The programs with threads, on a library that tells helgrind of its synchronisation."""
     names = sorted(name for name in THREADED if not options.names or name in options.names)
-    library = libraries.with_helgrind_notes() if names else None
     for name in names:
+        library = libraries.with_helgrind_notes(panics=name == "panic")
         program, output = builder.build(HERE / f"{name}.c", library, STRICT)
         if program is None:
             suite.add(f"{name}-build", 0, 1, output)
@@ -193,22 +201,31 @@ def run_tests(suite: Suite, options: argparse.Namespace, builder: Builder,
         run_program(suite, options, name, program)
 
 
+def run_example(suite: Suite, options: argparse.Namespace, builder: Builder, library: pathlib.Path,
+                source: pathlib.Path, wrapper: List[str], title: str) -> None:
+    header, link, package = NEEDS.get(source.stem, ("", [], ""))
+    if header and not builder.has(header):
+        suite.skip(title, f"{header} is missing (Debian: {package})")
+        return
+    program, output = builder.build(source, library, ["-std=c99", *STRICT[1:]], link)
+    if program is None:
+        suite.add(f"{source.stem}-build", 0, 1, output)
+        return
+    passed, failed, output = examples.check(program, wrapper, environment(options))
+    suite.add(title, passed, failed, output)
+
+
 def run_examples(suite: Suite, options: argparse.Namespace, builder: Builder,
                  library: pathlib.Path) -> None:
-    wrapper = MEMCHECK if options.valgrind else []
-    for source in sorted((ROOT / "c_examples").glob("[0-9][0-9]_*.c")):
-        if options.names and source.stem not in options.names and "examples" not in options.names:
-            continue
-        header, link, package = NEEDS.get(source.stem, ("", [], ""))
-        if header and not builder.has(header):
-            suite.skip(f"example-{source.stem}", f"{header} is missing (Debian: {package})")
-            continue
-        program, output = builder.build(source, library, ["-std=c99", *STRICT[1:]], link)
-        if program is None:
-            suite.add(f"{source.stem}-build", 0, 1, output)
-            continue
-        passed, failed, output = examples.check(program, wrapper, environment(options))
-        suite.add(f"example-{source.stem}", passed, failed, output)
+    chosen = [source for source in sorted((ROOT / "c_examples").glob("[0-9][0-9]_*.c"))
+              if not options.names or source.stem in options.names or "examples" in options.names]
+    for source in chosen:
+        wrapper = MEMCHECK if options.valgrind else []
+        run_example(suite, options, builder, library, source, wrapper, f"example-{source.stem}")
+    threaded = [source for source in chosen if STARTS_THREADS.search(source.read_text())] if options.valgrind else []
+    noted = libraries.with_helgrind_notes() if threaded else None
+    for source in threaded:
+        run_example(suite, options, builder, noted, source, HELGRIND, f"example-{source.stem}-helgrind")
 
 
 def parse() -> argparse.Namespace:
