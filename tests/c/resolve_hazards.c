@@ -339,8 +339,9 @@ static void h65_names_arrive_as_they_are_or_are_refused(void)
 static void h65_a_port_is_never_cut_off(void)
 {
     static const char *const impossible[] = { "65536", "70000", " 65536", "\v70000", "+4294967376",
-                                              "18446744073709551617" };
-    static const char *const possible[] = { "65535", "0", "", "00080", "http", "-1", "70000x", " 80", "+80" };
+                                              "18446744073709551617", "-1", " 80", "+80", "-4294901680",
+                                              "-18446744073709551536" };
+    static const char *const possible[] = { "65535", "0", "", "00080", "http", "-", "70000x", "-80x" };
     tg_loop loop = new_loop();
     lookup it;
     reset(NULL, 1);
