@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::ffi::CStr;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
 use tidegate_reactor::event_loop::closures::Callback;
 use tidegate_reactor::sys::process::{Command, Stdio};
@@ -32,6 +32,19 @@ fn plain<'a>(argv: &'a [&'a CStr], stdio: &'a [Stdio]) -> Command<'a> {
         uid: None,
         gid: None,
     }
+}
+
+/// What a program wrote into its pipe, to the end. A program that another test starts at the same time holds a copy of
+/// the other end until it is executed, so the end may have to be waited for.
+fn text_of(pipe: OwnedFd) -> String {
+    // SAFETY: plain system calls.
+    unsafe {
+        let flags = libc::fcntl(pipe.as_raw_fd(), libc::F_GETFL);
+        assert_eq!(libc::fcntl(pipe.as_raw_fd(), libc::F_SETFL, flags & !libc::O_NONBLOCK), 0);
+    }
+    let mut text = String::new();
+    File::from(pipe).read_to_string(&mut text).unwrap();
+    text
 }
 
 fn state_of(pid: i32) -> Option<char> {
@@ -83,9 +96,7 @@ fn pipes_and_the_environment_reach_the_program() {
     assert_eq!(event_loop.process_take_stdio(id, 3).unwrap_err().code(), Error::INVALID.code());
     to.write_all(b"word\n").unwrap();
     event_loop.run().unwrap();
-    let mut text = String::new();
-    File::from(from).read_to_string(&mut text).unwrap();
-    assert_eq!(text, "word hello /\n");
+    assert_eq!(text_of(from), "word hello /\n");
     assert_eq!(*ends.borrow(), [(0, 0, 0)]);
 }
 
@@ -103,8 +114,7 @@ fn h38_only_this_side_of_a_pipe_does_not_block() {
         // SAFETY: only asks.
         assert!(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) } & libc::O_NONBLOCK != 0);
     }
-    let mut text = String::new();
-    File::from(kept.into_iter().nth(2).unwrap()).read_to_string(&mut text).unwrap();
+    let text = text_of(kept.into_iter().nth(2).unwrap());
     let flags: Vec<u32> = text.split_whitespace().filter_map(|word| u32::from_str_radix(word, 8).ok()).collect();
     assert_eq!(flags.len(), 3, "{text}");
     assert!(flags.iter().all(|flags| flags & 0o4000 == 0), "{text}");

@@ -188,11 +188,47 @@ static inline int harness_end(void)
     return harness_failed == 0 && harness_passed > 0 ? 0 : 1;
 }
 
+#ifdef __SANITIZE_ADDRESS__
+/* Whether a thread of this process other than the caller's is doing something. */
+static inline bool harness_others_run(void)
+{
+    DIR *tasks = opendir("/proc/self/task");
+    struct dirent *entry;
+    bool running = false;
+    MUST(tasks != NULL);
+    while ((entry = readdir(tasks)) != NULL) {
+        char path[300], line[256] = "";
+        FILE *stat;
+        snprintf(path, sizeof path, "/proc/self/task/%s/stat", entry->d_name);
+        if (atoi(entry->d_name) == getpid() || (stat = fopen(path, "r")) == NULL) continue;
+        running |= fgets(line, sizeof line, stat) != NULL && strstr(line, ") S ") == NULL;
+        fclose(stat);
+    }
+    closedir(tasks);
+    return running;
+}
+
+/* AddressSanitizer of gcc 12 does not take its allocator's locks before a fork, as libc does: a
+ * thread that holds one then leaves it locked in the child. So wait until the others sleep (twice:
+ * one may have woken another that had been looked at), but not for ever: some never do. */
+static inline void harness_let_others_sleep(void)
+{
+    int quiet = 0, tries;
+    for (tries = 0; tries < 10000 && quiet < 2; tries++) {
+        quiet = harness_others_run() ? 0 : quiet + 1;
+        sched_yield();
+    }
+}
+#else
+static inline void harness_let_others_sleep(void) { }
+#endif
+
 /* fork() whose child has a watchdog and starts with a clean slate of failures. */
 static inline pid_t harness_fork(void)
 {
     pid_t child;
     fflush(stdout);
+    harness_let_others_sleep();
     child = fork();
     if (child == 0) {
         harness_bad = 0;
