@@ -38,6 +38,8 @@ mod header {
         ("error.rs", "Errors"),
         ("version.rs", "Version and process"),
         ("event_loop.rs", "The loop"),
+        ("event_loop/owners.rs", "Loops, threads and forks"),
+        ("event_loop/nesting.rs", "A loop inside another one"),
         ("event_loop/contents.rs", "What is open in a loop"),
         ("handle.rs", "What all handles have"),
         ("io.rs", "Watching descriptors"),

@@ -325,7 +325,7 @@ TG_API int tg_loop_new(const struct tg_loop_options *options,
  * Thread: the loop's; in a forked child, any.
  * Callable from callbacks: yes.
  * Returns: how many handles were open.
- * Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EPANIC.
+ * Errors: TG_EBUSY (it is a group's: see tg_group_stop), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EPANIC.
  */
 TG_API int tg_loop_free(tg_loop loop);
 
@@ -451,13 +451,15 @@ TG_API int tg_loop_set_slow_callback(tg_loop loop,
                                      void *user,
                                      tg_release_cb release);
 
+/* ---- Loops, threads and forks ---------------------------------------------- */
+
 /**
  * Gives the loop up, so that another thread can take it over by tg_loop_attach. Until then no thread may use it, except
  * for what any thread may do.
  *
  * Thread: the loop's.
  * Callable from callbacks: not of the same loop.
- * Errors: TG_EBUSY (it is running), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ * Errors: TG_EBUSY (it is running, or a group's), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
  */
 TG_API int tg_loop_detach(tg_loop loop);
 
@@ -481,6 +483,8 @@ TG_API int tg_loop_attach(tg_loop loop);
  * only be freed), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_ENOMEM, -EMFILE, -ENFILE, TG_EPANIC.
  */
 TG_API int tg_loop_reopen(tg_loop loop);
+
+/* ---- A loop inside another one --------------------------------------------- */
 
 /**
  * For nesting in a foreign loop: a descriptor that is readable while this loop has something to do. It stays the same for
@@ -1186,7 +1190,7 @@ TG_API int tg_work_open(tg_loop loop,
  *
  * Thread: the loop's.
  * Callable from callbacks: yes.
- * Returns: 1 when it is cancelled, 0 when it is running or over already: then its callback comes as usual.
+ * Returns: 1 when it is cancelled (or was already), 0 when it is running or over already: then its callback comes as usual.
  * Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
  */
 TG_API int tg_handle_cancel(tg_handle handle);
@@ -1204,7 +1208,7 @@ TG_API int tg_handle_cancel(tg_handle handle);
 
 /**
  * Where a socket is, or could be. Set up with tg_address_parse, tg_address_unix or tg_address_from_sockaddr, or by hand from
- * zeroes.
+ * zeroes: a member that is not of its family must be 0 (TG_EINVAL), but for what stands behind the end of path.
  */
 typedef struct tg_address {
   /** TG_IPV4, TG_IPV6 or TG_UNIX. */
@@ -1293,7 +1297,7 @@ TG_API int tg_address_to_sockaddr(const struct tg_address *address,
 
 /**
  * Flag of tg_conn_options: the library tells that there is something to read, and the program reads it with tg_conn_read.
- * Goes with on_readable; batch loops ask for it by this flag.
+ * Goes with on_readable; batch loops ask for it by this flag. There are neither frames nor passed descriptors then.
  */
 #define TG_CONN_PULL 128u
 
@@ -1474,8 +1478,8 @@ TG_API int tg_conn_connect(tg_loop loop,
  * Connects to a host by its name: the name is looked up on a thread, then its addresses of both families are tried in turns,
  * each with a head start of 250 ms before the next one (RFC 8305); the first to succeed becomes the connection. on_open tells
  * of it; until then every call but those of all handles and tg_conn_abort answers -ENOTCONN. A failure comes by on_close:
- * TG_ENONAME, TG_ETRYAGAIN, TG_ERESOLVE, TG_ETIMEDOUT (the connect timeout counts for all of it), or what the last address
- * answered. tg_close ends it at any moment.
+ * TG_ENONAME, TG_ETRYAGAIN, TG_ERESOLVE, -EMFILE, TG_ETIMEDOUT (the connect timeout counts for all of it), or what the last
+ * address answered. tg_close ends it at any moment.
  *
  * Thread: the loop's.
  * Callable from callbacks: yes.
@@ -1788,7 +1792,7 @@ TG_API int tg_conn_get_stats(tg_handle conn,
 TG_API int tg_conn_get_fd(tg_handle conn, tg_fd *out);
 
 /**
- * The address of our end.
+ * The address of our end: of IPv4 when the peer's is, whatever the socket's family.
  *
  * Thread: the loop's.
  * Callable from callbacks: yes.
@@ -1798,7 +1802,7 @@ TG_API int tg_conn_get_fd(tg_handle conn, tg_fd *out);
 TG_API int tg_conn_get_local(tg_handle conn, tg_address *out);
 
 /**
- * The address of the peer. The system forgets it when the connection breaks: what a listener accepts comes with it, which is
+ * The address of the peer: of IPv4 when it comes from there, whatever the socket's family. The system forgets it when the connection breaks: what a listener accepts comes with it, which is
  * the time to keep it.
  *
  * Thread: the loop's.
@@ -1873,8 +1877,9 @@ TG_API int tg_conn_set_raw(tg_handle conn,
 #define TG_LISTENER_SHED 128u
 
 /**
- * A listener has accepted a connection from peer (a Unix address without a name when the peer has none). conn is open,
- * with the callbacks of tg_listener_options.conn; give it a user of its own by tg_handle_set_user, or close it.
+ * A listener has accepted a connection from peer: of IPv4 when it comes from there, although the listener be one of IPv6; a
+ * Unix address without a name when the peer has none. conn is open, with the callbacks of tg_listener_options.conn; give it
+ * a user of its own by tg_handle_set_user, or close it.
  */
 typedef void (*tg_accept_cb)(tg_handle self, void *user, tg_handle conn, const tg_address *peer);
 
@@ -2439,8 +2444,8 @@ typedef struct tg_outgoing {
  * Thread: the loop's.
  * Callable from callbacks: yes.
  * Ownership: everything stays the caller's; what waits is copied.
- * Errors: TG_EINVAL (to is not an address of the socket's family, or NULL though it is not connected; data is NULL), TG_ENOBUFS
- * (the send queue is full), TG_ENOMEM, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, and the system's, such as
+ * Errors: TG_EINVAL (to is not an address of the socket's family, has port 0, or is NULL though it is not connected; data is
+ * NULL), TG_ENOBUFS (the send queue is full), TG_ENOMEM, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, and the system's, such as
  * -EMSGSIZE, -EACCES (a broadcast address), -ENETUNREACH; of Unix sockets -EAGAIN (the receiver has no room), -ENOENT,
  * -ECONNREFUSED.
  */
@@ -2537,7 +2542,7 @@ TG_API int tg_udp_get_peer(tg_handle udp,
  * Thread: the loop's.
  * Callable from callbacks: yes.
  * Ownership: everything stays the caller's.
- * Errors: TG_EINVAL (group is NULL or not a group's address; an interface given twice, or by address with IPv6; a source of
+ * Errors: TG_EINVAL (group is NULL, not a group's address, or of IPv6 although the socket is not; an interface given twice, or by address with IPv6; a source of
  * the other family), TG_ENOTSUP (a Unix socket), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, and the
  * system's: -ENODEV (no such interface), -EADDRINUSE (it is a member already), -ENOBUFS (too many memberships).
  */
@@ -3085,8 +3090,8 @@ TG_API int tg_poll_once(struct tg_poll_item *items,
 /**
  * A look-up is over: status is 0 and there are count addresses, at least one, valid until the callback returns; or
  * status says why there are none and addresses is NULL: TG_ENONAME (no such host or service, or none of that
- * family), TG_ETRYAGAIN (the name servers do not answer), TG_ERESOLVE (they have failed), TG_ENOMEM, -errno,
- * TG_ECANCELED, TG_EFORKED (it was going on when the process forked and the loop was reopened in the child). The handle
+ * family), TG_ETRYAGAIN (the name servers do not answer), TG_ERESOLVE (they have failed), TG_ENOMEM, -errno
+ * (-EMFILE: no descriptor for it), TG_ECANCELED, TG_EFORKED (it was going on when the process forked and the loop was reopened in the child). The handle
  * closes when the callback returns.
  */
 typedef void (*tg_resolve_cb)(tg_handle self,

@@ -16,7 +16,7 @@ pub const TG_IPV4: u32 = 4;
 pub const TG_IPV6: u32 = 6;
 
 /// Where a socket is, or could be. Set up with tg_address_parse, tg_address_unix or tg_address_from_sockaddr, or by hand from
-/// zeroes.
+/// zeroes: a member that is not of its family must be 0 (TG_EINVAL), but for what stands behind the end of `path`.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct tg_address {
@@ -68,7 +68,15 @@ impl tg_address {
     /// [`Error::INVALID`].
     pub(crate) fn to_engine(self) -> Result<Address> {
         let v4 = Ipv4Addr::new(self.ip[0], self.ip[1], self.ip[2], self.ip[3]);
+        let others = match self.family {
+            TG_IPV4 => self.scope == 0 && self.path_length == 0 && self.ip[4..] == [0; 12],
+            TG_IPV6 => self.path_length == 0,
+            _ => self.scope == 0 && self.port == 0 && self.ip == [0; 16],
+        };
         match self.family {
+            TG_IPV4 | TG_IPV6 | TG_UNIX if !others => {
+                Err(Error::invalid("a member of an address that is not of its family is not 0"))
+            }
             TG_IPV4 => Ok(Address::Inet(SocketAddr::new(IpAddr::V4(v4), self.port))),
             TG_IPV6 => Ok(Address::v6(Ipv6Addr::from(self.ip), self.port, self.scope)),
             TG_UNIX if usize::from(self.path_length) <= self.path.len() => {

@@ -5,13 +5,17 @@ use crate::callbacks::{Callback, User};
 use crate::convert::{Sized_, SizedOut, options, out, sized_out};
 use crate::registry::{self, POSTS, Removed, find_loop};
 use crate::sink::{CLoop, Outlet};
-use crate::types::{tg_fd, tg_handle, tg_loop, tg_release_cb};
+use crate::types::{tg_handle, tg_loop, tg_release_cb};
 use std::ffi::{c_int, c_void};
 use tidegate_reactor::event_loop::{self, MAX_WORK_THREADS};
 use tidegate_reactor::{Error, EventLoop, Id, LoopOptions, Result};
 
 mod contents;
+mod nesting;
+mod owners;
 pub use contents::{tg_loop_dump, tg_loop_get_handles};
+pub use nesting::{tg_loop_get_backend_fd, tg_loop_get_timeout_ns};
+pub use owners::{tg_loop_attach, tg_loop_detach, tg_loop_reopen};
 
 /// Flag of `tg_loop_options`: events come as records from `tg_batch_turn` instead of callbacks.
 pub const TG_LOOP_BATCH: u32 = 0x1;
@@ -127,7 +131,7 @@ pub unsafe extern "C" fn tg_loop_new(options: *const tg_loop_options, out: *mut 
     guard!(tg_loop_new(options, out), {
         // SAFETY: the caller's promise.
         unsafe { (self::options(options), self::out(out)) }.both().and_then(|(options, out)| {
-            out.write(registry::add_loop(make(options)?));
+            out.write(registry::add_loop(make(options)?, false));
             Ok(())
         })
     })
@@ -188,10 +192,13 @@ pub(crate) fn make(options: tg_loop_options) -> Result<CLoop> {
 /// Thread: the loop's; in a forked child, any.
 /// Callable from callbacks: yes.
 /// Returns: how many handles were open.
-/// Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EPANIC.
+/// Errors: TG_EBUSY (it is a group's: see tg_group_stop), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EPANIC.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_loop_free(loop_: tg_loop) -> c_int {
-    guard!(tg_loop_free(loop_), free(loop_))
+    guard!(tg_loop_free(loop_), {
+        registry::check_not_of_group(loop_)?;
+        free(loop_)
+    })
 }
 
 pub(crate) fn free(loop_: tg_loop) -> Result<usize> {
@@ -409,89 +416,6 @@ pub unsafe extern "C" fn tg_loop_set_slow_callback(
             }
             let user = User { callback: Callback::Slow(callback), user, release };
             found.event_loop.set_slow_hook((threshold_ns > 0).then_some((threshold_ns, user)))
-        })
-    })
-}
-
-/// Gives the loop up, so that another thread can take it over by tg_loop_attach. Until then no thread may use it, except
-/// for what any thread may do.
-///
-/// Thread: the loop's.
-/// Callable from callbacks: not of the same loop.
-/// Errors: TG_EBUSY (it is running), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
-#[unsafe(no_mangle)]
-pub extern "C" fn tg_loop_detach(loop_: tg_loop) -> c_int {
-    guard!(tg_loop_detach(loop_), registry::detach(loop_))
-}
-
-/// Takes a loop over that was given up by tg_loop_detach.
-///
-/// Thread: any; the caller's becomes the loop's.
-/// Callable from callbacks: yes.
-/// Errors: TG_EWRONGTHREAD (a thread owns it), TG_ESTALE, TG_EKIND, TG_EFORKED, TG_EPANIC.
-#[unsafe(no_mangle)]
-pub extern "C" fn tg_loop_attach(loop_: tg_loop) -> c_int {
-    guard!(tg_loop_attach(loop_), registry::attach(loop_))
-}
-
-/// In a forked child: rebuilds the inherited loop with kernel objects of its own. Its handles live on in the child; posts,
-/// deferred calls and signals that were on their way stay with the parent (their users are released in the child). Inside a
-/// callback the run goes on when the callback returns.
-///
-/// Thread: the child's first; it becomes the loop's.
-/// Callable from callbacks: yes.
-/// Errors: TG_EINVAL (not an inherited loop), TG_EBUSY (another thread of the parent was inside the loop at the fork: it can
-/// only be freed), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_ENOMEM, -EMFILE, -ENFILE, TG_EPANIC.
-#[unsafe(no_mangle)]
-pub extern "C" fn tg_loop_reopen(loop_: tg_loop) -> c_int {
-    guard!(tg_loop_reopen(loop_), {
-        registry::inherit_loop(loop_).and_then(|found| {
-            found.event_loop.reopen()?;
-            registry::reopened(loop_);
-            Ok(())
-        })
-    })
-}
-
-/// For nesting in a foreign loop: a descriptor that is readable while this loop has something to do. It stays the same for
-/// the loop's life. Watch it for reading, sleep at most tg_loop_get_timeout_ns, then call tg_loop_run_nowait (or
-/// tg_batch_turn).
-///
-/// Thread: the loop's.
-/// Callable from callbacks: yes.
-/// Ownership: the descriptor is the loop's; do not close it.
-/// Errors: TG_EINVAL (`out` is NULL), -EMFILE, -ENFILE, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
-///
-/// # Safety
-/// `out` is NULL or writable.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn tg_loop_get_backend_fd(loop_: tg_loop, out: *mut tg_fd) -> c_int {
-    guard!(tg_loop_get_backend_fd(loop_, out), {
-        // SAFETY: the caller's promise.
-        unsafe { self::out(out) }.and_then(|out| {
-            out.write(find_loop(loop_)?.event_loop.backend_fd()?);
-            Ok(())
-        })
-    })
-}
-
-/// For nesting: how many nanoseconds may pass until the loop must run even if its backend descriptor stays silent. 0: it
-/// must run now; -1: any time. Ask before each sleep: it also tells the kernel what has changed.
-///
-/// Thread: the loop's.
-/// Callable from callbacks: yes.
-/// Ownership: `out` stays the caller's.
-/// Errors: TG_EINVAL (`out` is NULL), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
-///
-/// # Safety
-/// `out` is NULL or writable.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn tg_loop_get_timeout_ns(loop_: tg_loop, out: *mut i64) -> c_int {
-    guard!(tg_loop_get_timeout_ns(loop_, out), {
-        // SAFETY: the caller's promise.
-        unsafe { self::out(out) }.and_then(|out| {
-            out.write(find_loop(loop_)?.event_loop.timeout_ns()?);
-            Ok(())
         })
     })
 }

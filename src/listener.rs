@@ -27,8 +27,9 @@ pub const TG_LISTENER_V6_ONLY: u32 = 0x40;
 /// there is one.
 pub const TG_LISTENER_SHED: u32 = 0x80;
 
-/// A listener has accepted a connection from `peer` (a Unix address without a name when the peer has none). `conn` is open,
-/// with the callbacks of `tg_listener_options.conn`; give it a `user` of its own by tg_handle_set_user, or close it.
+/// A listener has accepted a connection from `peer`: of IPv4 when it comes from there, although the listener be one of IPv6; a
+/// Unix address without a name when the peer has none. `conn` is open, with the callbacks of `tg_listener_options.conn`; give it
+/// a `user` of its own by tg_handle_set_user, or close it.
 pub type tg_accept_cb =
     Option<unsafe extern "C-unwind" fn(self_: tg_handle, user: *mut c_void, conn: tg_handle, peer: *const tg_address)>;
 
@@ -130,8 +131,11 @@ impl Plan {
         if options.reserved != 0 {
             return Err(Error::invalid("a reserved member is not 0"));
         }
-        if options.max_conns > MOST_CONNS || options.mode & !0o777 != 0 {
-            return Err(Error::invalid("max_conns is above 16,777,216, or mode has other bits than permissions"));
+        if options.max_conns > MOST_CONNS {
+            return Err(Error::invalid("max_conns is above 16,777,216"));
+        }
+        if options.mode & !0o777 != 0 {
+            return Err(Error::invalid("mode has other bits than permissions"));
         }
         let config = ListenerConfig {
             shape: conn.shape(batch)?,

@@ -22,6 +22,8 @@ pub(crate) struct Loop {
     pub(crate) event_loop: CLoop,
     /// It was freed inside one of its callbacks: the run that is going on frees it.
     pub(crate) free_asked: Cell<bool>,
+    /// It is a group's, which frees it.
+    of_group: bool,
 }
 
 impl Loop {
@@ -243,14 +245,15 @@ pub(crate) fn open_handles(raw: u64) -> usize {
 }
 
 /// Puts a new loop under its id, owned by the calling thread.
-pub(crate) fn add_loop(event_loop: CLoop) -> u64 {
+pub(crate) fn add_loop(event_loop: CLoop, of_group: bool) -> u64 {
     let id = event_loop.id();
     let entry = &ENTRIES[id.tag() as usize];
     annotate::atomic_memory(&raw const *entry as usize, size_of::<Entry>());
     entry.is_batch.store(event_loop.sink().batch().is_some(), Ordering::Relaxed);
     entry.poisoned.store(false, Ordering::Relaxed);
     entry.epoch.store(fork::epoch(), Ordering::Relaxed);
-    entry.pointer.store(Box::into_raw(Box::new(Loop { event_loop, free_asked: Cell::new(false) })), Ordering::Relaxed);
+    let made = Box::new(Loop { event_loop, free_asked: Cell::new(false), of_group });
+    entry.pointer.store(Box::into_raw(made), Ordering::Relaxed);
     entry.generation.store(id.generation(), Ordering::Release);
     own(entry);
     LIVE_LOOPS.fetch_add(1, Ordering::Relaxed);
@@ -321,6 +324,17 @@ pub(crate) fn reopened(raw: u64) {
     }
 }
 
+/// What lives as long as its group cannot be freed or given up by itself. Any other mistake is for the caller to find.
+///
+/// # Errors
+/// [`Error::BUSY`].
+pub(crate) fn check_not_of_group(raw: u64) -> Result<()> {
+    match find_loop(raw) {
+        Ok(found) if found.of_group => Err(Error::BUSY.because("the loop is a group's")),
+        _ => Ok(()),
+    }
+}
+
 /// The calling thread gives the loop up.
 ///
 /// # Errors
@@ -334,6 +348,7 @@ pub(crate) fn detach(raw: u64) -> Result<()> {
     if found.event_loop.is_running() {
         return Err(Error::BUSY.because("the loop is running"));
     }
+    check_not_of_group(raw)?;
     annotate::happens_before(&raw const *entry as usize);
     entry.owner.store(NOBODY, Ordering::Release);
     Ok(())

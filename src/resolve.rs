@@ -23,8 +23,8 @@ pub const TG_RESOLVE_NAME_REQUIRED: u32 = 0x80;
 
 /// A look-up is over: `status` is 0 and there are `count` addresses, at least one, valid until the callback returns; or
 /// `status` says why there are none and `addresses` is NULL: TG_ENONAME (no such host or service, or none of that
-/// family), TG_ETRYAGAIN (the name servers do not answer), TG_ERESOLVE (they have failed), TG_ENOMEM, -errno,
-/// TG_ECANCELED, TG_EFORKED (it was going on when the process forked and the loop was reopened in the child). The handle
+/// family), TG_ETRYAGAIN (the name servers do not answer), TG_ERESOLVE (they have failed), TG_ENOMEM, -errno
+/// (-EMFILE: no descriptor for it), TG_ECANCELED, TG_EFORKED (it was going on when the process forked and the loop was reopened in the child). The handle
 /// closes when the callback returns.
 pub type tg_resolve_cb = Option<
     unsafe extern "C-unwind" fn(

@@ -107,7 +107,7 @@ fn open(loop_: tg_loop, run: tg_work_fn, options: tg_work_options) -> Result<tg_
 ///
 /// Thread: the loop's.
 /// Callable from callbacks: yes.
-/// Returns: 1 when it is cancelled, 0 when it is running or over already: then its callback comes as usual.
+/// Returns: 1 when it is cancelled (or was already), 0 when it is running or over already: then its callback comes as usual.
 /// Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_handle_cancel(handle: tg_handle) -> c_int {

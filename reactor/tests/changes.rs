@@ -3,7 +3,9 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::ffi::{CStr, CString};
 use std::fs;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -12,7 +14,7 @@ use tidegate_reactor::base::change::{
     ATTRIBUTES, CREATED, DELETED, DIRECTORY, MODIFIED, MOVED_FROM, MOVED_TO, SELF_GONE,
 };
 use tidegate_reactor::event_loop::closures::{Callback, Loop};
-use tidegate_reactor::{Closures, Event, Id};
+use tidegate_reactor::{Closures, Error, Event, Id};
 
 type Seen = Rc<RefCell<Vec<(u32, String)>>>;
 
@@ -238,6 +240,46 @@ fn directories_that_move_before_they_are_looked_at_are_watched() {
         }
         event_loop.close(id).unwrap();
     }
+}
+
+/// A directory below another one.
+fn directory_in(directory: &OwnedFd, name: &CStr) -> OwnedFd {
+    let (at, flags) = (directory.as_raw_fd(), libc::O_DIRECTORY | libc::O_CLOEXEC);
+    // SAFETY: strings that live through the calls; the descriptor is new and nobody else's.
+    unsafe {
+        assert_eq!(libc::mkdirat(at, name.as_ptr(), 0o700), 0);
+        OwnedFd::from_raw_fd(libc::openat(at, name.as_ptr(), flags))
+    }
+}
+
+#[test]
+fn a_tree_is_watched_beyond_the_longest_path_that_a_call_takes() {
+    // mutation: `shortened` gives the path as it is: ENAMETOOLONG.
+    let (place, event_loop, seen) = (Place::new(), Closures::new_loop().unwrap(), Seen::default());
+    let name = CString::new(vec![b'n'; 200]).unwrap();
+    let mut deepest = OwnedFd::from(fs::File::open(&place.0).unwrap());
+    for _ in 0..45 {
+        deepest = directory_in(&deepest, &name);
+    }
+    let above = vec![name.to_str().unwrap(); 45].join("/");
+    watch(&event_loop, &place.0, true, false, &seen);
+    let inner = directory_in(&deepest, c"d");
+    turns(&event_loop);
+    assert_eq!(take(&seen), list(&[(CREATED | DIRECTORY, &format!("{above}/d"))]));
+    drop(directory_in(&inner, c"e"));
+    turns(&event_loop);
+    assert_eq!(take(&seen), list(&[(CREATED | DIRECTORY, &format!("{above}/d/e"))]));
+}
+
+#[test]
+fn what_cannot_be_a_file_is_not_watched_as_one() {
+    let (place, event_loop, seen) = (Place::new(), Closures::new_loop().unwrap(), Seen::default());
+    let attempt = |path: &[u8]| event_loop.watch_open(path, false, true, noting(&seen), true).unwrap_err().code();
+    for path in [".", "..", "/", "x/", "x/.", "x/.."] {
+        assert_eq!(attempt(path.as_bytes()), Error::INVALID.code(), "{path}");
+    }
+    assert_eq!(attempt(place.at(&"n".repeat(256)).as_os_str().as_bytes()), -libc::ENAMETOOLONG);
+    watch(&event_loop, &place.at(&"n".repeat(255)), false, true, &seen);
 }
 
 #[test]

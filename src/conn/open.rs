@@ -117,8 +117,8 @@ fn connect(loop_: tg_loop, address: tg_address, options: tg_conn_options) -> Res
 /// Connects to a host by its name: the name is looked up on a thread, then its addresses of both families are tried in turns,
 /// each with a head start of 250 ms before the next one (RFC 8305); the first to succeed becomes the connection. `on_open` tells
 /// of it; until then every call but those of all handles and tg_conn_abort answers -ENOTCONN. A failure comes by `on_close`:
-/// TG_ENONAME, TG_ETRYAGAIN, TG_ERESOLVE, TG_ETIMEDOUT (the connect timeout counts for all of it), or what the last address
-/// answered. tg_close ends it at any moment.
+/// TG_ENONAME, TG_ETRYAGAIN, TG_ERESOLVE, -EMFILE, TG_ETIMEDOUT (the connect timeout counts for all of it), or what the last
+/// address answered. tg_close ends it at any moment.
 ///
 /// Thread: the loop's.
 /// Callable from callbacks: yes.

@@ -19,7 +19,7 @@ pub const TG_CONN_DELAY: u32 = 0x20;
 /// Flag of `tg_conn_options`: the peer of a silent TCP connection is probed.
 pub const TG_CONN_KEEP_ALIVE: u32 = 0x40;
 /// Flag of `tg_conn_options`: the library tells that there is something to read, and the program reads it with tg_conn_read.
-/// Goes with `on_readable`; batch loops ask for it by this flag.
+/// Goes with `on_readable`; batch loops ask for it by this flag. There are neither frames nor passed descriptors then.
 pub const TG_CONN_PULL: u32 = 0x80;
 /// Flag of tg_conn_open: the library works on a duplicate, and the descriptor stays the caller's.
 pub const TG_CONN_DUPLICATE: u32 = 0x100;

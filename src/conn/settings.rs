@@ -164,7 +164,7 @@ fn fd_of((found, id): (&'static Loop, Id)) -> Result<tg_fd> {
     found.event_loop.conn_fd(id)
 }
 
-/// The address of our end.
+/// The address of our end: of IPv4 when the peer's is, whatever the socket's family.
 ///
 /// Thread: the loop's.
 /// Callable from callbacks: yes.
@@ -178,14 +178,14 @@ pub unsafe extern "C" fn tg_conn_get_local(conn: tg_handle, out: *mut tg_address
     guard!(tg_conn_get_local(conn, out), {
         // SAFETY: the caller's promise.
         unsafe { self::out(out) }.and_then(|out| {
-            let address = socket::local_address(fd_of(find_handle(conn)?)?)?;
+            let address = socket::local_address(fd_of(find_handle(conn)?)?)?.unmapped();
             out.write(tg_address::from_engine(&address));
             Ok(())
         })
     })
 }
 
-/// The address of the peer. The system forgets it when the connection breaks: what a listener accepts comes with it, which is
+/// The address of the peer: of IPv4 when it comes from there, whatever the socket's family. The system forgets it when the connection breaks: what a listener accepts comes with it, which is
 /// the time to keep it.
 ///
 /// Thread: the loop's.

@@ -132,7 +132,7 @@ impl Member {
     }
 
     fn begin(&self, seed: &mut Seed) -> Result<()> {
-        let id = registry::add_loop(event_loop::make(seed.loop_options)?);
+        let id = registry::add_loop(event_loop::make(seed.loop_options)?, true);
         self.loop_id.store(id, Ordering::SeqCst);
         if let Some((plan, socket)) = seed.listener.take() {
             plan.open(id, &mut Some(socket), None)?;
@@ -197,7 +197,6 @@ impl Member {
     fn end(&self) {
         let id = self.loop_id();
         if id != 0 {
-            // Stale when a callback has freed it.
             let _ = catch_unwind(AssertUnwindSafe(|| event_loop::free(id)));
         }
         self.conns.store(0, Ordering::Relaxed);

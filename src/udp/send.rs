@@ -31,8 +31,8 @@ pub struct tg_outgoing {
 /// Thread: the loop's.
 /// Callable from callbacks: yes.
 /// Ownership: everything stays the caller's; what waits is copied.
-/// Errors: TG_EINVAL (`to` is not an address of the socket's family, or NULL though it is not connected; `data` is NULL), TG_ENOBUFS
-/// (the send queue is full), TG_ENOMEM, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, and the system's, such as
+/// Errors: TG_EINVAL (`to` is not an address of the socket's family, has port 0, or is NULL though it is not connected; `data` is
+/// NULL), TG_ENOBUFS (the send queue is full), TG_ENOMEM, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, and the system's, such as
 /// -EMSGSIZE, -EACCES (a broadcast address), -ENETUNREACH; of Unix sockets -EAGAIN (the receiver has no room), -ENOENT,
 /// -ECONNREFUSED.
 ///

@@ -20,7 +20,7 @@ use tidegate_reactor::{Error, Result};
 /// Thread: the loop's.
 /// Callable from callbacks: yes.
 /// Ownership: everything stays the caller's.
-/// Errors: TG_EINVAL (`group` is NULL or not a group's address; an interface given twice, or by address with IPv6; a `source` of
+/// Errors: TG_EINVAL (`group` is NULL, not a group's address, or of IPv6 although the socket is not; an interface given twice, or by address with IPv6; a `source` of
 /// the other family), TG_ENOTSUP (a Unix socket), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, and the
 /// system's: -ENODEV (no such interface), -EADDRINUSE (it is a member already), -ENOBUFS (too many memberships).
 ///

@@ -78,6 +78,30 @@ static void internet_addresses_go_to_the_system_and_back(void)
     CHECK(memcmp(&address, &again, sizeof again) == 0);
 }
 
+/* What is not of the family is a mistake of the caller's, but for what lies behind the end of the path.
+ * mutation: to_engine looks at what it needs only. */
+static void members_of_other_families_are_refused(void)
+{
+    char text[128];
+    const tg_address v4 = parsed("1.2.3.4", 5), v6 = parsed("::1", 5);
+    tg_address of_unix, wrong[8];
+    MUST(tg_address_unix("/x", 2, &of_unix) == 0);
+    for (int i = 0; i < 3; i++) wrong[i] = v4;
+    wrong[3] = v6;
+    for (int i = 4; i < 8; i++) wrong[i] = of_unix;
+    wrong[0].scope = 1;
+    wrong[1].path_length = 1;
+    wrong[2].ip[4] = 1;
+    wrong[3].path_length = 1;
+    wrong[4].scope = 1;
+    wrong[5].port = 1;
+    wrong[6].ip[15] = 1;
+    wrong[7].path_length = 109;
+    for (int i = 0; i < 8; i++) CHECK_CODE(tg_address_format(&wrong[i], text, sizeof text), TG_EINVAL);
+    of_unix.path[2] = 'y';
+    CHECK_EQ(tg_address_format(&of_unix, text, sizeof text), 2);
+}
+
 /* The kernel's own answer, and an address that the kernel takes. */
 static void a_socket_can_be_bound_to_what_comes_out(void)
 {
@@ -167,6 +191,7 @@ int main(void)
     RUN(what_is_parsed_is_written_again);
     RUN(members_that_do_not_count_are_zero);
     RUN(internet_addresses_go_to_the_system_and_back);
+    RUN(members_of_other_families_are_refused);
     RUN(a_socket_can_be_bound_to_what_comes_out);
     RUN(h65_names_of_unix_sockets_keep_every_byte);
     RUN(a_unix_socket_can_be_bound_to_an_abstract_name);

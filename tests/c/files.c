@@ -35,6 +35,7 @@ static void expect_read(tg_handle file, int64_t offset, size_t length, const cha
     free(it.data);
 }
 
+/* mutation: `file::read` asks the system for what lies beyond the largest position. */
 static void a_file_is_written_and_read_at_offsets(void)
 {
     tg_handle file;
@@ -57,6 +58,8 @@ static void a_file_is_written_and_read_at_offsets(void)
     expect_read(file, 11, 10, "");
     expect_read(file, 1000, 10, "");
     expect_read(file, 0, 0, "");
+    expect_read(file, INT64_MAX - 5, 10, ""); /* beyond what any file can have */
+    expect_read(file, INT64_MAX, 10, "");
     write_all(file, 13, "!");
     CHECK(file_is("file", "hello there\0\0!", 14));
     teardown(1);

@@ -14,7 +14,8 @@ static void on_release(void *user) { atomic_fetch_add(&((shared *)user)->release
 static int on_start(tg_loop loop, void *user, uint32_t index)
 {
     shared *it = user;
-    (void)loop;
+    CHECK_CODE(tg_loop_free(loop), TG_EBUSY);
+    CHECK_CODE(tg_loop_detach(loop), TG_EBUSY);
     atomic_fetch_or(&it->threads_seen, 1 << index);
     atomic_fetch_add(&it->started, 1);
     return (int)index == atomic_load(&it->fail_at) ? -ENOSPC : 0;
@@ -22,8 +23,8 @@ static int on_start(tg_loop loop, void *user, uint32_t index)
 
 static int on_stop(tg_loop loop, void *user, uint32_t index)
 {
-    (void)loop;
     (void)index;
+    CHECK_CODE(tg_loop_free(loop), TG_EBUSY);
     atomic_fetch_add(&((shared *)user)->stopped, 1);
     return 0;
 }
@@ -97,6 +98,7 @@ static shared new_shared(void)
     return it;
 }
 
+/* mutation: `check_not_of_group` finds nothing. */
 static void loops_share_a_port_and_add_up(void)
 {
     shared it = new_shared();

@@ -53,7 +53,11 @@ static void greet(tg_address *where, const tg_address *call)
     CHECK_CODE(tg_conn_get_peer(conn, &peer), 0);
     CHECK(memcmp(&peer, &ours, sizeof peer) == 0);
     CHECK_CODE(tg_conn_get_local(conn, &local), 0);
-    if (call == NULL) CHECK(memcmp(&local, &door.peer, sizeof local) == 0);
+    CHECK(memcmp(&local, &door.peer, sizeof local) == 0);
+    CHECK_CODE(tg_conn_get_peer(server.id, &peer), 0);
+    CHECK(memcmp(&peer, &local, sizeof peer) == 0);
+    CHECK_CODE(tg_conn_get_local(server.id, &local), 0);
+    CHECK(memcmp(&local, &ours, sizeof local) == 0);
     CHECK_CODE(tg_close(listener), 0);
     free_loop(loop, 2);
     CHECK_EQ(server.released + client.released + door.released, 3);
@@ -70,6 +74,7 @@ static bool has_ipv6(void)
     return has;
 }
 
+/* mutation: `accept`, `peer_address` or tg_conn_get_local name a peer of IPv4 by a mapped address of IPv6. */
 static void tcp_and_unix_addresses(void)
 {
     tg_address where = address_of("127.0.0.1", 0), four = where;

@@ -37,13 +37,15 @@ static void groups_open(groups *it)
 static void members_hear_their_groups_and_no_others(void)
 {
     groups it;
-    tg_address other = address_of("239.255.77.2", 0);
+    tg_address other = address_of("239.255.77.2", 0), six = address_of("ff02::77", 0);
     tg_udp_options options;
     peer neighbour;
     groups_open(&it);
     arrives(it.loop, &it.sender, &it.member, &it.group, false);
     CHECK_CODE(tg_udp_join(it.member.id, &it.group, 0, &it.lo, NULL), 0);
     CHECK_CODE(tg_udp_join(it.member.id, &it.group, 0, &it.lo, NULL), -EADDRINUSE);
+    CHECK_CODE(tg_udp_join(it.member.id, &six, 0, NULL, NULL), TG_EINVAL);
+    CHECK_CODE(tg_udp_send(it.member.id, &(tg_address){ .family = TG_IPV4, .ip = { 127, 0, 0, 1 } }, "x", 1), TG_EINVAL);
     arrives(it.loop, &it.sender, &it.member, &it.group, true);
     CHECK_CODE(tg_close(it.member.id), 0);
     memset(&neighbour, 0, sizeof neighbour);

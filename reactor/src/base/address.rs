@@ -103,6 +103,12 @@ impl Address {
         Address::Inet(SocketAddr::V6(SocketAddrV6::new(ip, port, 0, scope)))
     }
 
+    /// One of IPv4 in place of one that stands in an IPv6 address, as sockets of IPv6 have it (RFC 4291, 2.5.5.2).
+    pub fn unmapped(self) -> Address {
+        let Address::Inet(SocketAddr::V6(v6)) = self else { return self };
+        v6.ip().to_ipv4_mapped().map_or(self, |v4| Address::Inet(SocketAddr::new(IpAddr::V4(v4), v6.port())))
+    }
+
     /// The port; 0 for Unix sockets.
     pub fn port(&self) -> u16 {
         match self {

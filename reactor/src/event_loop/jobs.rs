@@ -319,6 +319,11 @@ impl Task {
         self.run.lock().take().is_some()
     }
 
+    /// Whether it has been taken back, and its event did not come yet.
+    fn is_canceled(&self) -> bool {
+        matches!(&*self.outcome.lock(), Some(Outcome::Failed(Error::CANCELED)))
+    }
+
     fn end(self: Arc<Task>, outcome: Outcome, ended: &Ended) {
         *self.outcome.lock() = Some(outcome);
         ended.push(self);
@@ -351,11 +356,12 @@ impl<S: Sink> EventLoop<S> {
     pub fn job_cancel(&self, id: Id) -> Result<bool> {
         let mut core = self.core()?;
         let job = core.entry(id)?.slot.job_mut().ok_or(Error::KIND)?;
-        match job.task.clone().filter(|task| task.take_back()) {
-            Some(task) => task.end(Outcome::Failed(Error::CANCELED), &core.jobs.ended),
-            None => return Ok(false),
+        let Some(task) = job.task.clone() else { return Ok(false) };
+        if task.take_back() {
+            task.end(Outcome::Failed(Error::CANCELED), &core.jobs.ended);
+            return Ok(true);
         }
-        Ok(true)
+        Ok(task.is_canceled())
     }
 }
 

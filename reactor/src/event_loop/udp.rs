@@ -11,7 +11,7 @@ use crate::io::datagram::{Counts, Flushed, Outgoing, Received, Settings, Socket}
 use crate::sys::Fd;
 use crate::sys::datagram::{self, Receiver, Sender};
 use crate::sys::socket;
-use crate::sys::socket_options::{self, Interface, Membership};
+use crate::sys::socket_options::{self, Family, Interface, Membership};
 use std::os::fd::IntoRawFd;
 
 /// What a record of a datagram needs besides its bytes, at most: see [`Sink::largest_carry`].
@@ -255,7 +255,9 @@ impl<S: Sink> EventLoop<S> {
     /// [`Error::FORKED`], [`Error::PANIC`], the system's.
     pub fn udp_membership(&self, id: Id, what: &Membership, join: bool) -> Result<()> {
         self.with_udp(id, |slot| {
-            slot.socket.inet()?;
+            if slot.socket.inet()? == Family::V4 && what.group.is_ipv6() {
+                return Err(Error::invalid("the group is of another family than the socket"));
+            }
             let fd = slot.owned.fd();
             if join { socket_options::join(fd, what) } else { socket_options::leave(fd, what) }
         })

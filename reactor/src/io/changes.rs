@@ -12,6 +12,9 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, OwnedFd};
 
+/// A file with a longer name cannot come up.
+const LONGEST_NAME: usize = 255;
+
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
@@ -301,6 +304,9 @@ fn place(path: &[u8], file: bool) -> Result<(Vec<u8>, Option<Vec<u8>>)> {
     if path.is_empty() {
         return Err(Error::os(libc::ENOENT).because("the path is empty"));
     }
+    if file && is_no_name(path) {
+        return Err(Error::invalid("not the name of a file"));
+    }
     let path = inotify::absolute(path)?;
     if !file {
         if inotify::is_directory(&path)? {
@@ -310,11 +316,16 @@ fn place(path: &[u8], file: bool) -> Result<(Vec<u8>, Option<Vec<u8>>)> {
     }
     let at = path.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
     let (directory, name) = (&path[..at], &path[(at + 1).min(path.len())..]);
-    if name.is_empty() || name == b".." || name == b"." {
-        return Err(Error::invalid("not the name of a file"));
+    if name.len() > LONGEST_NAME {
+        return Err(Error::os(libc::ENAMETOOLONG));
     }
     let directory = if directory.is_empty() { b"/" } else { directory };
     Ok((directory.to_vec(), Some(name.to_vec())))
+}
+
+/// Whether a path ends as that of a directory does. (Made absolute it would lose that.)
+fn is_no_name(path: &[u8]) -> bool {
+    [&b""[..], b".", b".."].contains(&path.rsplit(|byte| *byte == b'/').next().unwrap_or_default())
 }
 
 /// Of a directory below the root: it is not there any more, or is none of our business.

@@ -100,7 +100,9 @@ pub fn is_open(fd: super::Fd) -> bool {
 /// # Errors
 /// The system's.
 pub fn read(fd: &OwnedFd, room: &mut [MaybeUninit<u8>], at: At) -> Result<usize> {
-    let (raw, to, length) = (fd.as_raw_fd(), room.as_mut_ptr().cast(), room.len());
+    // A file has nothing beyond the largest position; the system would refuse to look there.
+    let most = at.map_or(usize::MAX, |at| usize::try_from(i64::MAX - at).unwrap_or(usize::MAX));
+    let (raw, to, length) = (fd.as_raw_fd(), room.as_mut_ptr().cast(), room.len().min(most));
     retry(|| match at {
         // SAFETY: room of ours that lives through the call.
         Some(at) => unsafe { libc::pread(raw, to, length, at as off_t) },

@@ -59,13 +59,13 @@ pub fn events(mut bytes: &[u8]) -> impl Iterator<Item = Raw<'_>> {
     })
 }
 
-/// What is in a directory: names, and whether each is a directory (not a symbolic link to one).
+/// What is in a directory, whose path may be of any length: names, and whether each is a directory (not a symbolic link to one).
 ///
 /// # Errors
 /// The system's, [`Error::NO_MEMORY`](crate::Error::NO_MEMORY).
 pub fn entries(path: &[u8]) -> Result<Vec<(Vec<u8>, bool)>> {
-    let mut all = Vec::new();
-    for entry in std::fs::read_dir(OsStr::from_bytes(path))? {
+    let (mut all, (path, _held)) = (Vec::new(), imp::shortened(path)?);
+    for entry in std::fs::read_dir(OsStr::from_bytes(&path))? {
         let entry = entry?;
         all.try_reserve(1)?;
         let directory = entry.file_type().is_ok_and(|kind| kind.is_dir());

@@ -1,6 +1,7 @@
 //! Names: the system's look-ups, which wait for answers from others and so belong on threads of their own.
 
 use super::errno;
+use super::file::{OpenFlags, open};
 use super::socket::RawAddress;
 use crate::base::address::Address;
 use crate::base::error::{Error, Result};
@@ -95,7 +96,7 @@ fn is_impossible_port(service: &[u8]) -> bool {
 /// The addresses of a host, in the system's order, each once; at most [`MAX_ADDRESSES`].
 ///
 /// # Errors
-/// [`Error::NO_NAME`], [`Error::TRY_AGAIN`], [`Error::RESOLVE`], [`Error::NO_MEMORY`], the system's.
+/// [`Error::NO_NAME`], [`Error::TRY_AGAIN`], [`Error::RESOLVE`], [`Error::NO_MEMORY`], the system's, such as EMFILE.
 pub fn look_up(query: &Query) -> Result<Vec<Address>> {
     let host = query.host.as_deref().map_or(null(), CStr::as_ptr);
     // The system refuses to look up nothing at all.
@@ -194,14 +195,22 @@ const NO_SUCH_FAMILY: c_int = if cfg!(target_os = "linux") { -9 } else { 1 };
 
 /// What the system's answer says.
 fn check(result: c_int) -> Result<()> {
-    match result {
-        0 => Ok(()),
-        libc::EAI_NONAME | libc::EAI_SERVICE | NO_DATA | NO_SUCH_FAMILY => Err(Error::NO_NAME),
-        libc::EAI_AGAIN => Err(Error::TRY_AGAIN),
-        libc::EAI_MEMORY => Err(Error::NO_MEMORY),
-        libc::EAI_SYSTEM if errno() > 0 => Err(Error::os(errno())),
-        _ => Err(Error::RESOLVE),
-    }
+    let answer = match result {
+        0 => return Ok(()),
+        libc::EAI_NONAME | libc::EAI_SERVICE | NO_DATA | NO_SUCH_FAMILY => Error::NO_NAME,
+        libc::EAI_AGAIN => Error::TRY_AGAIN,
+        libc::EAI_MEMORY => return Err(Error::NO_MEMORY),
+        libc::EAI_SYSTEM if errno() > 0 => return Err(Error::os(errno())),
+        _ => Error::RESOLVE,
+    };
+    // A C library that could open neither its files nor a socket says that there is no such name.
+    Err(why_nothing_can_be_opened().unwrap_or(answer))
+}
+
+/// EMFILE or ENFILE, if there is no descriptor to be had.
+fn why_nothing_can_be_opened() -> Option<Error> {
+    let none = |error: &Error| [-libc::EMFILE, -libc::ENFILE].contains(&error.code());
+    open(c"/", OpenFlags { read: true, ..OpenFlags::default() }, 0).err().filter(none)
 }
 
 #[cfg(test)]

@@ -225,7 +225,7 @@ pub fn bind(fd: Fd, address: &Address) -> Result<()> {
     check(unsafe { libc::bind(fd, raw.as_ptr(), raw.length()) }).map(drop)
 }
 
-/// The name of a socket.
+/// The name of a socket, as its own family has it.
 ///
 /// # Errors
 /// The system's: ENOTSOCK; [`Error::INVALID`] for other families.
@@ -237,7 +237,7 @@ pub fn local_address(fd: Fd) -> Result<Address> {
     raw.decode()
 }
 
-/// The name of the other end of a socket.
+/// The name of the other end of a socket; of IPv4 when it comes from there, whatever the socket's family.
 ///
 /// # Errors
 /// The system's: ENOTCONN once the connection is broken; [`Error::INVALID`] for other families.
@@ -246,7 +246,7 @@ pub fn peer_address(fd: Fd) -> Result<Address> {
     let (address, length) = raw.as_mut();
     // SAFETY: room for any address, and its length.
     check(unsafe { libc::getpeername(fd, address, length) })?;
-    raw.decode()
+    raw.decode().map(Address::unmapped)
 }
 
 /// An integer option of a socket.

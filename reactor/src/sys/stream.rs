@@ -348,7 +348,7 @@ pub fn accept(fd: Fd) -> Result<(OwnedFd, Option<Address>)> {
     let accepted = own(accepted)?;
     #[cfg(not(any(target_os = "linux", target_os = "freebsd", target_os = "netbsd")))]
     prepare(&accepted)?;
-    Ok((accepted, raw.decode().ok()))
+    Ok((accepted, raw.decode().ok().map(Address::unmapped)))
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "freebsd", target_os = "netbsd")))]

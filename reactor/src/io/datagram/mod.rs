@@ -230,6 +230,7 @@ impl Socket {
     /// Whether it can be sent from here.
     fn check(&self, to: Option<&Address>) -> Result<()> {
         match to {
+            Some(Address::Inet(to)) if to.port() == 0 => Err(Error::invalid("nobody receives at port 0")),
             Some(to) => self.encode(to).map(drop),
             None if self.connected => Ok(()),
             None => Err(Error::invalid("the socket is not connected, so a datagram needs an address")),

@@ -3,7 +3,6 @@
 use crate::base::address::{Address, UnixName};
 use crate::sys::datagram::Receiver;
 use crate::sys::socket::RawAddress;
-use std::net::{IpAddr, SocketAddr};
 
 /// One datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,12 +73,7 @@ const NOBODY: Address = Address::Unix(UnixName::NONE);
 
 /// What the system's address says; one of IPv4 that came to a socket of IPv6 is one of IPv4.
 pub(super) fn address(raw: &RawAddress) -> Option<Address> {
-    let decoded = raw.decode().ok()?;
-    let Address::Inet(SocketAddr::V6(v6)) = decoded else { return Some(decoded) };
-    Some(match v6.ip().to_ipv4_mapped() {
-        Some(v4) => Address::Inet(SocketAddr::new(IpAddr::V4(v4), v6.port())),
-        None => decoded,
-    })
+    raw.decode().ok().map(Address::unmapped)
 }
 
 impl PartialEq for Received {

@@ -2,6 +2,7 @@
 
 use crate::base::error::{Error, Result};
 use crate::sys::Fd;
+use std::borrow::Cow;
 use std::os::fd::OwnedFd;
 
 /// Not to be had.
@@ -18,6 +19,14 @@ pub fn open() -> Result<OwnedFd> {
 /// [`Error::NOT_SUPPORTED`].
 pub fn add(_fd: Fd, _path: &[u8], _follow: bool) -> Result<i32> {
     Err(Error::NOT_SUPPORTED)
+}
+
+/// As it is.
+///
+/// # Errors
+/// None.
+pub(super) fn shortened(path: &[u8]) -> Result<(Cow<'_, [u8]>, Option<OwnedFd>)> {
+    Ok((Cow::Borrowed(path), None))
 }
 
 /// Nothing to do.
