@@ -1,6 +1,8 @@
 """Every byte that comes back equals what was sent, whatever the peers do meanwhile.
 
-    python3 -m product.integrity SECONDS [CONNECTIONS] [SEED]    (in tests/; the suite runs 8 seconds with 300)
+    python3 -m product.integrity [SECONDS CONNECTIONS [SEED]]    (in tests/)
+
+The suite runs 8 seconds with 300 connections; with TIDEGATE_TEST_LOAD=full, and by hand, 60 seconds with 2,000.
 
 Connections send pieces of 1 byte to 1 MiB, pipelined, rest at random, read at random, end their direction and read on,
 or reset in the middle. What comes back is hashed against what was sent. At last the server must have no handle, buffer
@@ -12,6 +14,7 @@ import hashlib
 import os
 import pathlib
 import random
+import resource
 import selectors
 import signal
 import socket
@@ -23,7 +26,7 @@ import time
 
 from . import c_program
 
-SECONDS, CONNECTIONS = 8, 300
+SHORT, FULL = (8, 300), (60, 2000)
 # What one connection may send in its life: a few large pieces, or many small ones.
 MOST_BYTES = 3 << 20
 HARD = struct.pack("ii", 1, 0)
@@ -205,12 +208,20 @@ def exchange(suite, program, seconds, connections, seed):
     suite.check("some-were-relayed", said.get("relays", 0) > 0, str(said))
 
 
-def run(suite, seconds=SECONDS, connections=CONNECTIONS, seed=None):
+def run(suite, seconds=None, connections=None, seed=None):
+    if seconds is None:
+        seconds, connections = FULL if os.environ.get("TIDEGATE_TEST_LOAD") == "full" else SHORT
     seed = random.randrange(1 << 32) if seed is None else seed
-    with tempfile.TemporaryDirectory() as directory:
-        program = c_program.build(suite, pathlib.Path(directory), "integrity")
-        if program is not None:
-            exchange(suite, program, seconds, connections, seed)
+    usual, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # One descriptor a connection, here and in the server.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    try:
+        with tempfile.TemporaryDirectory() as directory:
+            program = c_program.build(suite, pathlib.Path(directory), "integrity")
+            if program is not None:
+                exchange(suite, program, seconds, connections, seed)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (usual, most))
 
 
 if __name__ == "__main__":
@@ -218,5 +229,5 @@ if __name__ == "__main__":
 
     NUMBERS = [int(number) for number in sys.argv[1:]]
     BY_HAND = Suite("integrity")
-    run(BY_HAND, *(NUMBERS or [60, 2000]))
+    run(BY_HAND, *(NUMBERS or FULL))
     sys.exit(1 if BY_HAND.failures else 0)
