@@ -3899,10 +3899,10 @@ typedef struct tg_watch_options {
 /**
  * Watches a directory or a file for changes, from this call on. Of a directory it tells what happens to its entries; of a
  * file (through its directory) what happens to that name, so that a file which is replaced, as editors and log rotation
- * do, or removed and made again, stays watched. A symbolic link's own name is watched, not what it points to. A recursive
- * watch reads the whole tree during this call, and each new directory when it comes up; what it finds there is told as
- * created. Each watch takes one of the user's inotify objects (usually 128), each directory one of the user's
- * watches. Changes that come too fast may be told together, and beyond what the system keeps (usually 16,384) they are lost
+ * do, or removed and made again, stays watched. A symbolic link to a directory is followed, once; of one to a file the link's
+ * own name is watched, not what it points to. A recursive watch reads the whole tree during this call, and each new directory
+ * when it comes up; what it finds there is told as created. Each watch takes one of the user's inotify objects (usually 128),
+ * each directory one of the user's watches. Changes that come too fast may be told together, and beyond what the system keeps (usually 16,384) they are lost
  * and TG_CHANGE_OVERFLOW says so. Changes made on another machine of a network file system are not seen.
  *
  * Thread: the loop's.

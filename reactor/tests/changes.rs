@@ -7,6 +7,7 @@ use std::ffi::{CStr, CString};
 use std::fs;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -180,9 +181,9 @@ fn a_directory_that_leaves_the_tree_is_not_watched_any_more() {
     let id = watch(&event_loop, &place.0, true, false, &seen);
     fs::rename(place.at("a"), elsewhere.at("a")).unwrap();
     turns(&event_loop);
-    assert_eq!(event_loop.info(id).unwrap().value, 1);
     fs::write(elsewhere.at("a/b/x"), "").unwrap();
     turns(&event_loop);
+    assert_eq!(event_loop.info(id).unwrap().value, 1);
     assert_eq!(take(&seen), list(&[(MOVED_FROM | DIRECTORY, "a")]));
     fs::rename(elsewhere.at("a"), place.at("back")).unwrap();
     turns(&event_loop);
@@ -239,6 +240,49 @@ fn directories_that_move_before_they_are_looked_at_are_watched() {
             assert_eq!(take(&seen), [], "it has left the tree: {sequence:?}");
         }
         event_loop.close(id).unwrap();
+    }
+}
+
+#[test]
+fn the_tree_stays_the_one_that_it_was_when_a_link_to_it_is_set_anew() {
+    // mutation: `place` leaves the path as it was given.
+    let (place, event_loop, seen) = (Place::new(), Closures::new_loop().unwrap(), Seen::default());
+    fs::create_dir_all(place.at("one")).unwrap();
+    fs::create_dir_all(place.at("two/new")).unwrap();
+    symlink("one", place.at("current")).unwrap();
+    watch(&event_loop, &place.at("current"), true, false, &seen);
+    fs::remove_file(place.at("current")).unwrap();
+    symlink("two", place.at("current")).unwrap();
+    fs::create_dir(place.at("one/new")).unwrap();
+    turns(&event_loop);
+    fs::write(place.at("two/new/other"), "").unwrap();
+    fs::write(place.at("one/new/own"), "").unwrap();
+    turns(&event_loop);
+    assert_eq!(take(&seen), list(&[(CREATED | DIRECTORY, "new"), (CREATED, "new/own")]));
+}
+
+#[test]
+fn a_tree_that_is_not_found_any_more_says_so_of_what_comes_up_in_it() {
+    // mutation: `walk` does not compare the root's identity: it finds another tree.
+    for replaced in [false, true] {
+        let (place, event_loop, told) =
+            (Place::new(), Closures::new_loop().unwrap(), Rc::new(RefCell::new(Vec::new())));
+        let note = told.clone();
+        let callback = Closures::callback(move |_, _, event| match event {
+            Event::Change { status, name, .. } => note.borrow_mut().push((status, name.to_str().unwrap().to_owned())),
+            other => panic!("{other:?}"),
+        });
+        fs::create_dir_all(place.at("above/tree")).unwrap();
+        let path = place.at("above/tree");
+        event_loop.watch_open(path.as_os_str().as_bytes(), true, false, callback, true).unwrap();
+        fs::rename(place.at("above"), place.at("renamed")).unwrap();
+        if replaced {
+            fs::create_dir_all(place.at("above/tree/new/foreign")).unwrap();
+        }
+        fs::create_dir(place.at("renamed/tree/new")).unwrap();
+        turns(&event_loop);
+        let why = if replaced { -libc::ESTALE } else { -libc::ENOENT };
+        assert_eq!(*told.borrow(), [(0, "new".to_owned()), (why, "new".to_owned())]);
     }
 }
 

@@ -136,7 +136,7 @@ static void write_to(int fd, int which, int file)
 static int broken_stream(int kind)
 {
     int ends[2], slave;
-    if (kind == 0) make_tcp(ends);
+    if (kind == 0 || kind == 4) make_tcp(ends);
     else if (kind == 1) make_pair(ends);
     else if (kind == 2) make_pipe(ends);
     else {
@@ -145,21 +145,22 @@ static int broken_stream(int kind)
     }
     if (kind == 0) reset_tcp(ends[1]);
     else if (kind == 3) close(ends[0]), ends[0] = slave;
-    else close(ends[kind == 2 ? 0 : 1]);
+    else close(ends[kind == 2 ? 0 : 1]); /* 4: the first bytes are sent, and answered by a reset */
     return kind == 2 ? ends[1] : ends[0];
 }
 
 /* With the signal's default the process would be gone; with a handler it would be counted.
- * mutation: a write does without MSG_NOSIGNAL, or is not guarded, or the signal is not consumed. */
+ * mutation: a write does without MSG_NOSIGNAL, or is not guarded, or the signal is not consumed,
+ * or not when a part of a file was sent before it. */
 static void h35_no_write_raises_sigpipe(void)
 {
     struct sigaction action, before;
-    int file = pattern_file(0, 1000);
+    int file = pattern_file(0, 1 << 20);
     for (int pass = 0; pass < 2; pass++) {
         memset(&action, 0, sizeof action);
         action.sa_handler = pass == 0 ? SIG_DFL : note_sigpipe;
         MUST(sigaction(SIGPIPE, &action, &before) == 0);
-        for (int kind = 0; kind < 4; kind++)
+        for (int kind = 0; kind < 5; kind++)
             for (int which = 0; which < 4; which++) write_to(broken_stream(kind), which, file);
         CHECK_EQ(sigpipes, 0);
         MUST(sigaction(SIGPIPE, &before, NULL) == 0);

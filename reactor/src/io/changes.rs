@@ -7,7 +7,7 @@
 use crate::base::change;
 use crate::base::error::{Error, Result};
 use crate::sys::Fd;
-use crate::sys::inotify::{self, Raw, mask};
+use crate::sys::inotify::{self, Directory, Raw, mask};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -30,8 +30,9 @@ pub struct Change {
 
 /// See the module. The descriptor stays with its owner.
 pub struct Changes {
-    /// The directory in which everything is.
+    /// The directory in which everything is, and which one that was at first.
     root: Vec<u8>,
+    identity: inotify::Identity,
     /// The only name in it that matters.
     only: Option<Vec<u8>>,
     recursive: bool,
@@ -51,6 +52,29 @@ struct Moving {
     name: Vec<u8>,
     /// The watches of it and of what is below it. Another one may have its name by now.
     watches: Vec<i32>,
+    /// What has happened there between the halves, which has no name before the other one comes.
+    held: Vec<Held>,
+    /// There was nothing more to read once since: the next time it is taken for gone. The halves follow each other, but
+    /// the second may be a moment late.
+    waited: bool,
+}
+
+/// An event of the kernel's, kept for later.
+struct Held {
+    watch: i32,
+    mask: u32,
+    cookie: u32,
+    name: Vec<u8>,
+}
+
+impl Held {
+    fn new(raw: Raw<'_>) -> Held {
+        Held { watch: raw.watch, mask: raw.mask, cookie: raw.cookie, name: raw.name.to_vec() }
+    }
+
+    fn raw(&self) -> Raw<'_> {
+        Raw { watch: self.watch, mask: self.mask, cookie: self.cookie, name: &self.name }
+    }
 }
 
 fn joined(directory: &[u8], name: &[u8]) -> Vec<u8> {
@@ -72,8 +96,10 @@ impl Changes {
     pub fn open(path: &[u8], recursive: bool, file: bool) -> Result<(Changes, OwnedFd)> {
         let fd = inotify::open()?;
         let (root, only) = place(path, file)?;
+        let identity = Directory::open(&root)?.identity()?;
         let mut changes = Changes {
             root,
+            identity,
             recursive: recursive && only.is_none(),
             only,
             directories: HashMap::new(),
@@ -157,8 +183,12 @@ impl Changes {
             return;
         }
         let Some(directory) = self.directories.get(&raw.watch).cloned() else { return };
-        if self.moving.iter().any(|moved| moved.watches.contains(&raw.watch)) {
-            // The halves of a move within the tree follow each other: this one has left it.
+        if let Some(moved) = self.moving.iter_mut().find(|moved| moved.watches.contains(&raw.watch)) {
+            if moved.held.try_reserve(1).is_ok() {
+                moved.held.push(Held::new(raw));
+            } else {
+                self.tell(0, change::OVERFLOW, 0, b"");
+            }
             return;
         }
         match &self.only {
@@ -196,7 +226,7 @@ impl Changes {
         if raw.mask & mask::MOVED_FROM != 0 {
             let under = self.directories.iter().filter(|(_, path)| below(path, &name).is_some());
             let watches = under.map(|(watch, _)| *watch).collect();
-            self.moving.push(Moving { cookie: raw.cookie, name, watches });
+            self.moving.push(Moving { cookie: raw.cookie, name, watches, held: Vec::new(), waited: false });
         } else if raw.mask & mask::MOVED_TO != 0 {
             self.arrived(fd, raw.cookie, name);
         } else if created {
@@ -207,8 +237,10 @@ impl Changes {
     /// A directory has come to this name: from within the tree, or from elsewhere. What came up in it or had another name
     /// before its events were read could not be watched then, so that all of it is looked through.
     fn arrived(&mut self, fd: Fd, cookie: u32, name: Vec<u8>) {
+        let mut held = Vec::new();
         if let Some(at) = self.moving.iter().position(|moved| moved.cookie == cookie) {
             let moved = self.moving.swap_remove(at);
+            held = moved.held;
             for watch in moved.watches {
                 let Some(path) = self.directories.get_mut(&watch) else { continue };
                 if let Some(rest) = below(path, &moved.name) {
@@ -217,6 +249,7 @@ impl Changes {
             }
         }
         self.look_into(fd, name);
+        held.iter().for_each(|held| self.take(fd, held.raw()));
     }
 
     /// Watches a directory that is new, and tells what is in it.
@@ -228,12 +261,20 @@ impl Changes {
     }
 
     /// Watches a directory and those below it. Those that cannot be watched because they have vanished, or may not be read,
-    /// are left out; the first one must be there when it is the root.
+    /// are left out; the root must be there, and the same as at first.
     fn walk(&mut self, fd: Fd, first: Vec<u8>, report: bool) -> Result<()> {
+        let root = Directory::open(&self.root)?;
+        if root.identity()? != self.identity {
+            return Err(Error::os(libc::ESTALE));
+        }
         let mut rest = vec![first];
         while let Some(directory) = rest.pop() {
-            let path = joined(&self.root, &directory);
-            let watch = match inotify::add(fd, &path, directory.is_empty()) {
+            // Open until it has been read: its name may be another one's by then.
+            let opened = match root.below(&directory) {
+                Err(error) if !directory.is_empty() && is_passing(error) => continue,
+                opened => opened?,
+            };
+            let watch = match opened.watch(fd) {
                 Err(error) if !directory.is_empty() && is_passing(error) => continue,
                 watch => watch?,
             };
@@ -246,7 +287,7 @@ impl Changes {
             }
             let report = report && known.is_none_or(|known| known != directory);
             // Fails when it has vanished meanwhile.
-            for (name, is_directory) in inotify::entries(&path).unwrap_or_default() {
+            for (name, is_directory) in opened.entries().unwrap_or_default() {
                 let name = joined(&directory, &name);
                 if report {
                     self.report_found(&name, is_directory)?;
@@ -285,14 +326,17 @@ impl Changes {
         }
     }
 
-    /// When no event is waiting, what was found has had its events, and a half move has no other half: that directory has
-    /// left the tree. Should the other half come yet, it is a new directory.
+    /// When no event is waiting, what was found has had its events. A half move that has no other half the next time either
+    /// has left the tree, with what has happened there since. Should the other half come yet, it is a new directory.
     fn settle(&mut self, fd: Fd) {
         if (self.found.is_empty() && self.moving.is_empty()) || inotify::pending(fd) {
             return;
         }
         self.found.clear();
-        for watch in std::mem::take(&mut self.moving).into_iter().flat_map(|moved| moved.watches) {
+        let (gone, moving) = std::mem::take(&mut self.moving).into_iter().partition(|moved| moved.waited);
+        self.moving = moving;
+        self.moving.iter_mut().for_each(|moved| moved.waited = true);
+        for watch in Vec::into_iter(gone).flat_map(|moved: Moving| moved.watches) {
             self.directories.remove(&watch);
             inotify::remove(fd, watch);
         }
@@ -307,20 +351,22 @@ fn place(path: &[u8], file: bool) -> Result<(Vec<u8>, Option<Vec<u8>>)> {
     if file && is_no_name(path) {
         return Err(Error::invalid("not the name of a file"));
     }
-    let path = inotify::absolute(path)?;
     if !file {
-        if inotify::is_directory(&path)? {
-            return Ok((path, None));
+        if inotify::is_directory(path)? {
+            return Ok((inotify::canonical(path)?, None));
         }
-        inotify::exists(&path)?;
+        inotify::exists(path)?;
     }
-    let at = path.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
-    let (directory, name) = (&path[..at], &path[(at + 1).min(path.len())..]);
+    let at = path.iter().rposition(|byte| *byte == b'/');
+    let (directory, name) = match at {
+        None => (&b"."[..], path),
+        Some(0) => (&b"/"[..], &path[1..]),
+        Some(at) => (&path[..at], &path[at + 1..]),
+    };
     if name.len() > LONGEST_NAME {
         return Err(Error::os(libc::ENAMETOOLONG));
     }
-    let directory = if directory.is_empty() { b"/" } else { directory };
-    Ok((directory.to_vec(), Some(name.to_vec())))
+    Ok((inotify::canonical(directory)?, Some(name.to_vec())))
 }
 
 /// Whether a path ends as that of a directory does. (Made absolute it would lose that.)
@@ -344,4 +390,57 @@ fn bits(raw: u32) -> u32 {
         (mask::DIRECTORY, change::DIRECTORY),
     ];
     TABLE.iter().filter(|(kernel, _)| raw & kernel != 0).map(|(_, ours)| ours).sum()
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    /// A tree with the directories "a" and "a/b", and the kernel's numbers of the root, "a" and "a/b".
+    fn tree(name: &str) -> (std::path::PathBuf, Changes, OwnedFd, [i32; 3]) {
+        let path = std::env::temp_dir().join(format!("tidegate-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(path.join("a/b")).unwrap();
+        let (changes, fd) = Changes::open(path.to_str().unwrap().as_bytes(), true, false).unwrap();
+        let number = |wanted: &[u8]| *changes.directories.iter().find(|(_, path)| *path == wanted).unwrap().0;
+        let numbers = [number(b""), number(b"a"), number(b"a/b")];
+        (path, changes, fd, numbers)
+    }
+
+    fn names(changes: &mut Changes) -> Vec<String> {
+        std::iter::from_fn(|| changes.pop()).map(|change| change.name.into_string().unwrap()).collect()
+    }
+
+    fn raw(watch: i32, mask: u32, name: &str) -> Raw<'_> {
+        Raw { watch, mask, cookie: 7, name: name.as_bytes() }
+    }
+
+    #[test]
+    fn what_happens_between_the_halves_of_a_move_is_told_under_the_new_name() {
+        // mutation: `take` drops what happens in a directory that is being moved; `settle` does not wait for the other half.
+        let (path, mut changes, fd, [root, a, b]) = tree("halves");
+        changes.take(fd.as_raw_fd(), raw(root, mask::MOVED_FROM | mask::DIRECTORY, "a"));
+        changes.take(fd.as_raw_fd(), raw(a, mask::CREATE, "x"));
+        changes.settle(fd.as_raw_fd());
+        changes.take(fd.as_raw_fd(), raw(b, mask::CREATE, "y"));
+        assert_eq!(names(&mut changes), ["a"]);
+        std::fs::rename(path.join("a"), path.join("c")).unwrap();
+        changes.take(fd.as_raw_fd(), raw(root, mask::MOVED_TO | mask::DIRECTORY, "c"));
+        assert_eq!(names(&mut changes), ["c", "c/x", "c/b/y"]);
+        std::fs::remove_dir_all(path).unwrap();
+    }
+
+    #[test]
+    fn what_happens_in_a_directory_that_has_left_is_forgotten() {
+        // mutation: `settle` keeps what has waited.
+        let (path, mut changes, fd, [root, a, _]) = tree("left");
+        changes.take(fd.as_raw_fd(), raw(root, mask::MOVED_FROM | mask::DIRECTORY, "a"));
+        changes.take(fd.as_raw_fd(), raw(a, mask::CREATE, "x"));
+        for _ in 0..2 {
+            changes.settle(fd.as_raw_fd());
+        }
+        assert_eq!(names(&mut changes), ["a"]);
+        assert!(changes.moving.is_empty());
+        assert_eq!(changes.directories(), 1);
+        std::fs::remove_dir_all(path).unwrap();
+    }
 }

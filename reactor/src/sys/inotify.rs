@@ -7,7 +7,10 @@ mod imp;
 #[path = "inotify/linux.rs"]
 mod imp;
 
-pub use imp::{add, open, pending, read, remove};
+mod directory;
+
+pub use directory::{Directory, Identity};
+pub use imp::{open, pending, read, remove};
 
 use crate::base::error::Result;
 use std::ffi::OsStr;
@@ -59,21 +62,6 @@ pub fn events(mut bytes: &[u8]) -> impl Iterator<Item = Raw<'_>> {
     })
 }
 
-/// What is in a directory, whose path may be of any length: names, and whether each is a directory (not a symbolic link to one).
-///
-/// # Errors
-/// The system's, [`Error::NO_MEMORY`](crate::Error::NO_MEMORY).
-pub fn entries(path: &[u8]) -> Result<Vec<(Vec<u8>, bool)>> {
-    let (mut all, (path, _held)) = (Vec::new(), imp::shortened(path)?);
-    for entry in std::fs::read_dir(OsStr::from_bytes(&path))? {
-        let entry = entry?;
-        all.try_reserve(1)?;
-        let directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
-        all.push((entry.file_name().into_vec(), directory));
-    }
-    Ok(all)
-}
-
 /// Whether a path is that of a directory (or of a symbolic link to one).
 ///
 /// # Errors
@@ -91,12 +79,13 @@ pub fn exists(path: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// The path as it is from the root of the file system, so that it stays the same when the program goes elsewhere.
+/// The path of a directory from the root of the file system, without symbolic links, so that it stays the same when the
+/// program goes elsewhere, or a link is set anew.
 ///
 /// # Errors
-/// The system's.
-pub fn absolute(path: &[u8]) -> Result<Vec<u8>> {
-    Ok(std::path::absolute(OsStr::from_bytes(path))?.into_os_string().into_vec())
+/// The system's, such as ENOENT.
+pub fn canonical(path: &[u8]) -> Result<Vec<u8>> {
+    Ok(std::fs::canonicalize(OsStr::from_bytes(path))?.into_os_string().into_vec())
 }
 
 #[cfg(test)]

@@ -55,7 +55,7 @@ impl SplicePipe {
     /// # Errors
     /// The system's: EAGAIN, EPIPE, ECONNRESET.
     pub fn pass_on(&self, to: Fd, count: usize) -> Result<usize> {
-        without_sigpipe(|| splice(self.read.as_raw_fd(), to, count))
+        without_sigpipe(count, || splice(self.read.as_raw_fd(), to, count))
     }
 }
 

@@ -25,7 +25,7 @@ pub fn stream_kind(fd: Fd) -> Result<StreamKind> {
     // SAFETY: all zero is a valid stat.
     let mut stat: libc::stat = unsafe { std::mem::zeroed() };
     // SAFETY: a structure of ours; a wrong number is an error of the call.
-    if unsafe { libc::fstat(fd, &mut stat) } < 0 {
+    if unsafe { libc::fstat(fd, &mut stat) } < 0 || is_place_only(flags(fd)) {
         return Err(Error::BAD_FD);
     }
     match stat.st_mode & libc::S_IFMT {
@@ -36,6 +36,20 @@ pub fn stream_kind(fd: Fd) -> Result<StreamKind> {
         libc::S_IFDIR => Err(Error::invalid("the descriptor is a directory")),
         _ => Ok(StreamKind::Other),
     }
+}
+
+/// How a descriptor was opened.
+fn flags(fd: Fd) -> i32 {
+    // SAFETY: only asks.
+    unsafe { libc::fcntl(fd, libc::F_GETFL) }
+}
+
+/// Whether these are the flags of one that stands for a place in the file system only (O_PATH).
+fn is_place_only(flags: i32) -> bool {
+    #[cfg(target_os = "linux")]
+    return flags & libc::O_PATH != 0;
+    #[cfg(not(target_os = "linux"))]
+    return flags & libc::O_ACCMODE > libc::O_RDWR;
 }
 
 /// Whether a stream socket listens.
@@ -54,7 +68,7 @@ pub fn is_unix(fd: Fd) -> bool {
 /// The size of a regular file.
 ///
 /// # Errors
-/// [`Error::BAD_FD`]; [`Error::INVALID`] for anything else.
+/// [`Error::BAD_FD`]; [`Error::INVALID`] for anything else, and what cannot be read.
 pub fn regular_size(fd: Fd) -> Result<i64> {
     // SAFETY: all zero is a valid stat.
     let mut stat: libc::stat = unsafe { std::mem::zeroed() };
@@ -64,6 +78,10 @@ pub fn regular_size(fd: Fd) -> Result<i64> {
     }
     if stat.st_mode & libc::S_IFMT != libc::S_IFREG {
         return Err(Error::invalid("not a regular file"));
+    }
+    let flags = flags(fd);
+    if flags & libc::O_ACCMODE == libc::O_WRONLY || is_place_only(flags) {
+        return Err(Error::invalid("the file is not open for reading"));
     }
     Ok(stat.st_size)
 }
@@ -118,7 +136,7 @@ pub fn write(fd: Fd, kind: StreamKind, bytes: &[u8]) -> Result<usize> {
     match kind {
         StreamKind::Socket => send(fd, bytes),
         // SAFETY: the slice has that many bytes.
-        StreamKind::Other => without_sigpipe(|| counted(|| unsafe { libc::write(fd, first, length) })),
+        StreamKind::Other => without_sigpipe(length, || counted(|| unsafe { libc::write(fd, first, length) })),
     }
 }
 
@@ -149,7 +167,7 @@ pub fn write_vectored(fd: Fd, kind: StreamKind, pieces: &[IoSlice<'_>]) -> Resul
             // SAFETY: IoSlice is laid out as iovec, and the pieces live through the call, which only reads them.
             counted(|| unsafe { libc::sendmsg(fd, &message, libc::MSG_NOSIGNAL) })
         }
-        StreamKind::Other => without_sigpipe(|| {
+        StreamKind::Other => without_sigpipe(pieces.iter().map(|piece| piece.len()).sum(), || {
             // SAFETY: as above.
             counted(|| unsafe { libc::writev(fd, pieces.as_ptr().cast(), pieces.len() as i32) })
         }),
@@ -252,7 +270,7 @@ pub fn read_with_descriptors(fd: Fd, buffer: &mut [u8], descriptors: &mut Vec<Ow
 pub fn send_file(fd: Fd, file: Fd, offset: i64, length: usize) -> Result<usize> {
     let mut from = offset;
     // SAFETY: the offset is a variable of ours.
-    without_sigpipe(|| counted(|| unsafe { libc::sendfile(fd, file, &mut from, length) }))
+    without_sigpipe(length, || counted(|| unsafe { libc::sendfile(fd, file, &mut from, length) }))
 }
 
 /// Where there is no such call of that shape.
@@ -273,41 +291,26 @@ pub fn read_at(file: Fd, buffer: &mut [u8], offset: i64) -> Result<usize> {
     counted(|| unsafe { libc::pread(file, buffer.as_mut_ptr().cast(), buffer.len(), offset) })
 }
 
-/// Does something that may raise SIGPIPE in this thread. A signal that the program was waiting for itself stays pending.
-pub(super) fn without_sigpipe<T>(act: impl FnOnce() -> Result<T>) -> Result<T> {
+/// Writes `length` bytes in a way that may raise SIGPIPE in this thread, also when it has written some of them before. A
+/// signal that the program was waiting for itself stays pending.
+pub(super) fn without_sigpipe(length: usize, write: impl FnOnce() -> Result<usize>) -> Result<usize> {
     // SAFETY: all zero is a valid set; the calls only write to sets of ours.
-    let (pipe, before, pending) = unsafe {
+    let (before, pending) = unsafe {
         let mut sets: [libc::sigset_t; 3] = std::mem::zeroed();
         let [pipe, before, pending] = &mut sets;
         libc::sigemptyset(pipe);
         libc::sigaddset(pipe, libc::SIGPIPE);
         libc::pthread_sigmask(libc::SIG_BLOCK, pipe, before);
         libc::sigpending(pending);
-        (sets[0], sets[1], libc::sigismember(&sets[2], libc::SIGPIPE) == 1)
+        (sets[1], libc::sigismember(&sets[2], libc::SIGPIPE) == 1)
     };
-    let result = act();
-    if !pending && matches!(&result, Err(error) if error.code() == -libc::EPIPE) {
-        consume(&pipe);
+    let result = write();
+    if !pending && result != Ok(length) {
+        super::signal::take_own(libc::SIGPIPE);
     }
     // SAFETY: puts back what was found above.
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &before, std::ptr::null_mut()) };
     result
-}
-
-/// Takes a pending signal of the set, without waiting for one.
-#[cfg(target_os = "linux")]
-fn consume(set: &libc::sigset_t) {
-    let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: both live through the call; no information is asked for.
-    unsafe { libc::sigtimedwait(set, std::ptr::null_mut(), &now) };
-}
-
-/// Takes a pending signal of the set, which is pending by now.
-#[cfg(not(target_os = "linux"))]
-fn consume(set: &libc::sigset_t) {
-    let mut signal = 0;
-    // SAFETY: both live through the call.
-    unsafe { libc::sigwait(set, &mut signal) };
 }
 
 /// No more will be written.
@@ -407,18 +410,49 @@ mod tests {
         (own(ends[0]).unwrap(), own(ends[1]).unwrap())
     }
 
+    /// The default disposition; Rust's runtime ignores the signal, which would hide it.
+    fn with_sigpipe(act: impl FnOnce()) {
+        static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
+        let _lock = ONE_AT_A_TIME.lock().unwrap();
+        // SAFETY: the disposition is put back below.
+        let ignored = unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+        act();
+        // SAFETY: as above.
+        unsafe { libc::signal(libc::SIGPIPE, ignored) };
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn h35_a_file_that_is_cut_off_by_its_receiver_is_no_signal() {
+        // mutation: `without_sigpipe` does not look for the signal when something was written.
+        let path = std::env::temp_dir().join(format!("tidegate-sendfile-{}", std::process::id()));
+        let file = std::fs::File::create_new(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        file.set_len(1 << 20).unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let sender = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        drop(listener.accept().unwrap());
+        let file = std::fs::File::open(format!("/proc/self/fd/{}", file.as_raw_fd())).unwrap();
+        with_sigpipe(|| {
+            let (mut offset, mut calls) = (0, 0);
+            while let Ok(count) = send_file(sender.as_raw_fd(), file.as_raw_fd(), offset, 1 << 20) {
+                offset += count as i64;
+                calls += 1;
+            }
+            assert!(calls > 0 && offset < 1 << 20, "{offset} in {calls}");
+        });
+    }
+
     #[test]
     fn h35_writing_to_a_closed_pipe_is_an_error_and_no_signal() {
         // mutation: `without_sigpipe` does not consume, or does not block.
-        // SAFETY: the disposition is put back below. Rust's runtime ignores the signal, which would hide it.
-        let ignored = unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
         let (reading, writing) = pipe();
         drop(reading);
-        for _ in 0..3 {
-            let broken = write(writing.as_raw_fd(), StreamKind::Other, b"x").unwrap_err();
-            assert_eq!(broken.code(), -libc::EPIPE);
-        }
-        // SAFETY: as above.
-        unsafe { libc::signal(libc::SIGPIPE, ignored) };
+        with_sigpipe(|| {
+            for _ in 0..3 {
+                let broken = write(writing.as_raw_fd(), StreamKind::Other, b"x").unwrap_err();
+                assert_eq!(broken.code(), -libc::EPIPE);
+            }
+        });
     }
 }

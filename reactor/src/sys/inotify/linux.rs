@@ -3,12 +3,8 @@
 use super::mask;
 use crate::base::error::{Error, Result};
 use crate::sys::{Fd, errno};
-use std::borrow::Cow;
 use std::ffi::CString;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-
-/// The longest path that a system call takes, without the zero at its end.
-const LONGEST: usize = libc::PATH_MAX as usize - 1;
+use std::os::fd::{FromRawFd, OwnedFd};
 
 /// A new object, without watches. It does not block.
 ///
@@ -24,57 +20,18 @@ pub fn open() -> Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Watches a directory; its number. One that is watched already keeps its number. `follow`: a symbolic link is followed.
+/// Watches a directory; its number. One that is watched already keeps its number. Symbolic links are followed.
 ///
 /// # Errors
 /// The system's: ENOSPC when the user's watches are used up, ENOENT, ENOTDIR, EACCES.
-pub fn add(fd: Fd, path: &[u8], follow: bool) -> Result<i32> {
-    let (path, held) = shortened(path)?;
-    let path = text(&path)?;
+pub(super) fn add(fd: Fd, path: &[u8]) -> Result<i32> {
+    let path = CString::new(path).map_err(|_| Error::invalid("a zero in a path"))?;
     let told = mask::MODIFY | mask::ATTRIB | mask::MOVED_FROM | mask::MOVED_TO | mask::CREATE | mask::DELETE;
     let own = mask::DELETE_SELF | mask::MOVE_SELF;
-    let how = libc::IN_ONLYDIR | libc::IN_EXCL_UNLINK | if follow || held.is_some() { 0 } else { libc::IN_DONT_FOLLOW };
+    let how = libc::IN_ONLYDIR | libc::IN_EXCL_UNLINK;
     // SAFETY: a string that ends with a zero.
     let number = unsafe { libc::inotify_add_watch(fd, path.as_ptr(), told | own | how) };
     if number < 0 { Err(Error::os(errno())) } else { Ok(number) }
-}
-
-fn text(path: &[u8]) -> Result<CString> {
-    CString::new(path).map_err(|_| Error::invalid("a zero in a path"))
-}
-
-/// A path that system calls take. A directory whose own is too long is opened piece by piece and has a short one while it
-/// is open.
-///
-/// # Errors
-/// The system's: ENAMETOOLONG for one long name, ENOENT, ENOTDIR, EACCES, EMFILE.
-pub(super) fn shortened(path: &[u8]) -> Result<(Cow<'_, [u8]>, Option<OwnedFd>)> {
-    if path.len() <= LONGEST {
-        return Ok((Cow::Borrowed(path), None));
-    }
-    let (mut rest, mut held) = (path, None);
-    while rest.len() > LONGEST {
-        let cut = rest[..=LONGEST].iter().rposition(|byte| *byte == b'/').filter(|at| *at > 0);
-        let cut = cut.ok_or(Error::os(libc::ENAMETOOLONG))?;
-        held = Some(open_below(held.as_ref(), &rest[..cut])?);
-        rest = &rest[cut + 1..];
-    }
-    let last = open_below(held.as_ref(), rest)?;
-    Ok((Cow::Owned(format!("/proc/self/fd/{}", last.as_raw_fd()).into_bytes()), Some(last)))
-}
-
-/// Opens a directory, by its path from another one, to be a place only.
-fn open_below(from: Option<&OwnedFd>, path: &[u8]) -> Result<OwnedFd> {
-    let path = text(path)?;
-    let from = from.map_or(libc::AT_FDCWD, AsRawFd::as_raw_fd);
-    let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_CLOEXEC;
-    // SAFETY: a string that ends with a zero.
-    let fd = unsafe { libc::openat(from, path.as_ptr(), flags) };
-    if fd < 0 {
-        return Err(Error::os(errno()));
-    }
-    // SAFETY: just opened, and nobody else's.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// Ends a watch.

@@ -2,7 +2,6 @@
 
 use crate::base::error::{Error, Result};
 use crate::sys::Fd;
-use std::borrow::Cow;
 use std::os::fd::OwnedFd;
 
 /// Not to be had.
@@ -17,16 +16,8 @@ pub fn open() -> Result<OwnedFd> {
 ///
 /// # Errors
 /// [`Error::NOT_SUPPORTED`].
-pub fn add(_fd: Fd, _path: &[u8], _follow: bool) -> Result<i32> {
+pub(super) fn add(_fd: Fd, _path: &[u8]) -> Result<i32> {
     Err(Error::NOT_SUPPORTED)
-}
-
-/// As it is.
-///
-/// # Errors
-/// None.
-pub(super) fn shortened(path: &[u8]) -> Result<(Cow<'_, [u8]>, Option<OwnedFd>)> {
-    Ok((Cow::Borrowed(path), None))
 }
 
 /// Nothing to do.

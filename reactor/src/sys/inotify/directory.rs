@@ -1,0 +1,105 @@
+//! A directory that is open, so that it stays the same one whatever becomes of its names.
+
+use super::imp;
+use crate::base::error::{Error, Result};
+use crate::sys::Fd;
+use crate::sys::socket::{check, own};
+use std::ffi::{CString, OsStr};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+/// The longest path that a system call takes, without the zero at its end.
+const LONGEST: usize = libc::PATH_MAX as usize - 1;
+
+/// See the module. As long as one of a removed directory exists, the system does not tell of the removal.
+#[derive(Debug)]
+pub struct Directory {
+    fd: OwnedFd,
+    path: Vec<u8>,
+}
+
+/// What tells a directory from all others that are there at the time.
+pub type Identity = (u64, u64);
+
+impl Directory {
+    /// Opens one by its path; symbolic links are followed.
+    ///
+    /// # Errors
+    /// The system's: ENOENT, ENOTDIR, EACCES, EMFILE, ENAMETOOLONG.
+    pub fn open(path: &[u8]) -> Result<Directory> {
+        Ok(Directory { fd: open_at(libc::AT_FDCWD, path, 0)?, path: path.to_vec() })
+    }
+
+    /// Opens one below it, however far down; a symbolic link is not followed. The empty path is the directory itself.
+    ///
+    /// # Errors
+    /// The system's: ENOENT, ENOTDIR, ELOOP, EACCES, EMFILE, ENAMETOOLONG for a single name.
+    pub fn below(&self, path: &[u8]) -> Result<Directory> {
+        let whole = [&self.path[..], path].join(&b'/');
+        let (mut rest, mut held) = (if path.is_empty() { b"." } else { path }, None);
+        while rest.len() > LONGEST {
+            let cut = rest[..=LONGEST].iter().rposition(|byte| *byte == b'/').filter(|at| *at > 0);
+            let cut = cut.ok_or(Error::os(libc::ENAMETOOLONG))?;
+            held = Some(self.next(held.as_ref(), &rest[..cut])?);
+            rest = &rest[cut + 1..];
+        }
+        Ok(Directory { fd: self.next(held.as_ref(), rest)?, path: whole })
+    }
+
+    fn next(&self, from: Option<&OwnedFd>, path: &[u8]) -> Result<OwnedFd> {
+        open_at(from.unwrap_or(&self.fd).as_raw_fd(), path, libc::O_NOFOLLOW)
+    }
+
+    /// Which one it is.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn identity(&self) -> Result<Identity> {
+        // SAFETY: all zero is a valid stat.
+        let mut stat: libc::stat = unsafe { std::mem::zeroed() };
+        // SAFETY: room for the answer.
+        check(unsafe { libc::fstat(self.fd.as_raw_fd(), &raw mut stat) })?;
+        #[allow(clippy::unnecessary_cast, reason = "their types differ between systems")]
+        Ok((stat.st_dev as u64, stat.st_ino as u64))
+    }
+
+    /// Watches it; its number.
+    ///
+    /// # Errors
+    /// As [`add`](super::imp::add).
+    pub fn watch(&self, watches: Fd) -> Result<i32> {
+        self.by_name(|name| imp::add(watches, name))
+    }
+
+    /// What is in it: names, and whether each is a directory (not a symbolic link to one).
+    ///
+    /// # Errors
+    /// The system's, [`Error::NO_MEMORY`].
+    pub fn entries(&self) -> Result<Vec<(Vec<u8>, bool)>> {
+        let mut all = Vec::new();
+        for entry in self.by_name(|name| Ok(std::fs::read_dir(OsStr::from_bytes(name))?))? {
+            let entry = entry?;
+            all.try_reserve(1)?;
+            let directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            all.push((entry.file_name().into_vec(), directory));
+        }
+        Ok(all)
+    }
+
+    /// For calls that want a path.
+    fn by_name<T>(&self, mut call: impl FnMut(&[u8]) -> Result<T>) -> Result<T> {
+        let name = format!("/proc/self/fd/{}", self.fd.as_raw_fd());
+        call(name.as_bytes()).or_else(|error| match -error.code() {
+            // There is no /proc, or it is closed to a process that has changed its user.
+            libc::ENOENT | libc::EACCES => call(&self.path),
+            _ => Err(error),
+        })
+    }
+}
+
+fn open_at(from: Fd, path: &[u8], more: libc::c_int) -> Result<OwnedFd> {
+    let path = CString::new(path).map_err(|_| Error::invalid("a zero in a path"))?;
+    let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC | more;
+    // SAFETY: a string that ends with a zero.
+    own(unsafe { libc::openat(from, path.as_ptr(), flags) })
+}
