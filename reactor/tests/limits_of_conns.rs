@@ -5,13 +5,15 @@ mod shape;
 use shape::shape;
 use std::cell::{Cell, RefCell};
 use std::io::{IoSlice, Read, Write};
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::sync::Arc;
 use tidegate_reactor::event_loop::clock::ManualClock;
 use tidegate_reactor::event_loop::closures::{Callback, Loop};
 use tidegate_reactor::event_loop::{Clock, RateConfig, Shape, Timeouts};
+use tidegate_reactor::sys::socket_options::set_buffers;
 use tidegate_reactor::{Closures, Error, Event, Id, LoopOptions};
 
 const SECOND: i64 = 1_000_000_000;
@@ -28,8 +30,8 @@ impl Bench {
         Bench { event_loop: Closures::new_loop_with(options).unwrap(), clock }
     }
 
-    fn wrap(&self, stream: UnixStream, shape: Shape, callback: Callback) -> Id {
-        let mut fd = Some(OwnedFd::from(stream));
+    fn wrap(&self, stream: impl Into<OwnedFd>, shape: Shape, callback: Callback) -> Id {
+        let mut fd = Some(stream.into());
         self.event_loop.conn_open(&mut fd, Rc::new(shape), callback, true).unwrap()
     }
 
@@ -317,4 +319,53 @@ fn h46_descriptors_that_nobody_asked_for_are_closed() {
     // A stream ends only when every copy of its other end is closed.
     assert_eq!(reading.read(&mut [0; 1]).unwrap(), 0);
     event_loop.close(ignores).unwrap();
+}
+
+/// A connection over TCP with 16 MiB on their way, more than the system keeps, to a peer that takes a part of them each half second. Whether it
+/// stops after an eighth; how many arrive, and how the connection ends.
+fn slowly(timeouts: Timeouts, finish: bool, stops: bool) -> (usize, Option<i32>) {
+    const ALL: usize = 16 << 20;
+    let bench = Bench::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    peer.set_nonblocking(true).unwrap();
+    // What its system has taken and it has not, nobody here can know.
+    set_buffers(peer.as_raw_fd(), 131_072, 0).unwrap();
+    let over = Rc::new(Cell::new(None));
+    let ours = listener.accept().unwrap().0;
+    let conn = bench.wrap(ours, Shape { timeouts, limit: 2 * ALL, ..shape() }, ending(&over));
+    bench.event_loop.conn_write(conn, &[IoSlice::new(&vec![1; ALL])]).unwrap();
+    if finish {
+        bench.event_loop.conn_finish(conn).unwrap();
+    }
+    let (mut received, mut part) = (0, vec![0; 524_288]);
+    while received < if stops { ALL / 8 } else { ALL } && over.get().is_none() {
+        bench.after(SECOND / 2);
+        if let Ok(count) = peer.read(&mut part) {
+            received += count;
+        }
+    }
+    if stops {
+        (0..12).for_each(|_| bench.after(SECOND / 2));
+    } else {
+        drop(peer);
+        bench.turns(10);
+    }
+    (received, over.get())
+}
+
+#[test]
+fn who_takes_what_the_system_has_is_neither_stuck_nor_idle() {
+    // mutation: `conn_count_taken` is not asked when a time seems to be over (whole answers are lost then), or finds progress
+    // each time (who is stuck is never found out).
+    let some =
+        |write, idle, linger| Timeouts { write_ns: write, idle_ns: idle, linger_ns: linger, ..Timeouts::default() };
+    let cases = [(some(SECOND, 0, 0), false), (some(0, SECOND, 0), false), (some(60 * SECOND, 0, SECOND), true)];
+    for (timeouts, finish) in cases {
+        let (received, over) = slowly(timeouts, finish, false);
+        assert_eq!((received, over.unwrap_or(0)), (16 << 20, 0), "{timeouts:?}");
+        if !finish {
+            assert_eq!(slowly(timeouts, finish, true).1, Some(Error::TIMED_OUT.code()), "{timeouts:?}");
+        }
+    }
 }

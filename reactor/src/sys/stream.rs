@@ -313,6 +313,23 @@ pub(super) fn without_sigpipe(length: usize, write: impl FnOnce() -> Result<usiz
     result
 }
 
+/// How many bytes that were written the peer's system has not taken yet (TCP), or the peer itself (Unix sockets, which count
+/// what they need besides, and terminals), where the system can tell.
+pub fn not_taken(fd: Fd) -> Option<i64> {
+    #[cfg(target_os = "linux")]
+    {
+        let mut count: i32 = 0;
+        // SAFETY: an int to write to.
+        let told = unsafe { libc::ioctl(fd, libc::TIOCOUTQ, &raw mut count) } == 0;
+        told.then_some(count.into())
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = fd;
+        None
+    }
+}
+
 /// No more will be written.
 ///
 /// # Errors

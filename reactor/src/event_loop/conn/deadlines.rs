@@ -4,12 +4,13 @@
 //! notes become times; the timer is left alone, and finds out when it fires how long it has still to wait. So a packet
 //! costs a flag, and no timeout is early.
 
-use super::state::{Conn, flag};
+use super::state::{Conn, UNKNOWN, flag};
 use crate::base::error::{Error, Result};
 use crate::base::id::Id;
 use crate::event_loop::core::{Core, Slot};
 use crate::event_loop::noted::Noted;
 use crate::event_loop::{EventLoop, Sink};
+use crate::sys::stream;
 use std::rc::Rc;
 
 use super::Timeouts;
@@ -89,6 +90,7 @@ impl<S: Sink> Core<S> {
 
     #[inline(never)]
     fn conn_arm(&mut self, id: Id) {
+        self.conn_count_taken(id);
         let Some(conn) = self.conn_mut(id).filter(|conn| !conn.has(flag::OVER)) else { return };
         let next = conn.next_deadline();
         let lingers = conn.has(flag::FINISHING) && conn.timer.is_none() && next.is_some();
@@ -103,10 +105,31 @@ impl<S: Sink> Core<S> {
         }
     }
 
+    /// What the peer takes of what the system has already is told by no event, and not by writability either, which waits
+    /// for much room. So it is looked up when a time begins to count, and when one seems to be over.
+    fn conn_count_taken(&mut self, id: Id) {
+        let now_ns = self.now_ns;
+        let Some(conn) = self.conn_mut(id).filter(|conn| conn.bytes_out > 0 && !conn.has(flag::OVER)) else { return };
+        let known = conn.extra.as_ref().map_or(UNKNOWN, |extra| extra.taken);
+        let Some(left) = stream::not_taken(conn.owned.fd()).filter(|left| *left > 0 || known != UNKNOWN) else {
+            return;
+        };
+        let taken = conn.bytes_out as i64 - left;
+        conn.extra().taken = taken;
+        if known == UNKNOWN {
+            // Whether it takes anything shows the next time, which is soon.
+            let idle_ns = conn.shape.timeouts.idle_ns;
+            conn.last = conn.last.max(now_ns.saturating_sub(idle_ns - idle_ns / 4));
+        } else if taken > known {
+            conn.has_taken(now_ns);
+        }
+    }
+
     /// What moves on the other side of a relay keeps this one from being idle; what has expired all the same.
     fn conn_count_relayed(&mut self, id: Id, now_ns: i64) -> u32 {
         let relays = self.conn_mut(id).and_then(|conn| conn.extra.as_ref()).map(|it| [it.relay_to, it.relay_from]);
         for partner in relays.into_iter().flatten().flatten() {
+            self.conn_count_taken(partner);
             let moved = self.conn_mut(partner).filter(|partner| !partner.has(flag::OVER)).map(|partner| partner.last);
             if let (Some(conn), Some(moved)) = (self.conn_mut(id), moved) {
                 conn.last = conn.last.max(moved);
@@ -130,7 +153,10 @@ impl<S: Sink> Core<S> {
             conn.flags |= flag::REARM;
             return;
         }
-        let mut expired = conn.expired(now_ns);
+        if conn.expired(now_ns) & (flag::TELL_WRITE | flag::TELL_IDLE | flag::FINISHING) != 0 {
+            self.conn_count_taken(id);
+        }
+        let mut expired = self.conn_mut(id).map_or(0, |conn| conn.expired(now_ns));
         if expired & flag::TELL_IDLE != 0 {
             expired = self.conn_count_relayed(id, now_ns);
         }
@@ -172,6 +198,16 @@ impl Conn {
         }
         if written {
             self.out.note_moved(now_ns);
+        }
+    }
+
+    /// The peer has taken something of what was written.
+    fn has_taken(&mut self, now_ns: i64) {
+        self.last = now_ns;
+        self.out.note_moved(now_ns);
+        let linger_ns = self.shape.timeouts.linger_ns;
+        if let Some(extra) = self.extra.as_mut().filter(|extra| extra.linger_deadline_ns > 0) {
+            extra.linger_deadline_ns = now_ns.saturating_add(linger_ns);
         }
     }
 

@@ -187,9 +187,15 @@ pub(super) struct Extra {
     pub(super) last_read_ns: i64,
     /// When the peer must have ended its direction; 0: no matter when.
     pub(super) linger_deadline_ns: i64,
+    /// Of what was written, how much the peer had taken when that was last looked up; [`UNKNOWN`] before. Not exact, but it
+    /// grows when the peer takes more.
+    pub(super) taken: i64,
     /// Why nothing can be written any more; 0: it can.
     pub(super) broken: i32,
 }
+
+/// See [`Extra::taken`].
+pub(super) const UNKNOWN: i64 = i64::MIN;
 
 impl Default for Extra {
     fn default() -> Self {
@@ -205,6 +211,7 @@ impl Default for Extra {
             tty: None,
             last_read_ns: i64::MAX,
             linger_deadline_ns: 0,
+            taken: UNKNOWN,
             broken: 0,
         }
     }
