@@ -1249,7 +1249,8 @@ TG_API int tg_address_parse(const char *text,
 TG_API int tg_address_unix(const char *name, size_t length, struct tg_address *out);
 
 /**
- * Writes an address in words: "127.0.0.1:80", "[::1]:80", a path, or "@" and an abstract name; 128 bytes are always enough.
+ * Writes an address in words: "127.0.0.1:80", "[::1]:80", or the bytes of a Unix socket's name as they are, but for "@" in the
+ * place of zeroes (with which abstract names begin); 128 bytes are always enough.
  *
  * Thread: any.
  * Callable from callbacks: yes.
@@ -1286,7 +1287,11 @@ TG_API int tg_address_to_sockaddr(const struct tg_address *address,
 
 /* ---- Connections: how they behave ------------------------------------------ */
 
-/** Flag of tg_conn_options: reading goes on although more than the high watermark waits to be written. */
+/**
+ * Flag of tg_conn_options: reading goes on although more than the high watermark waits to be written. For a program that sends
+ * much in one piece to a peer that answers before it has all of it: when both ends wait for the other to read, neither does,
+ * until the write timeout ends it.
+ */
 #define TG_CONN_READ_ON 16u
 
 /** Flag of tg_conn_options: small writes wait for each other (Nagle's algorithm); without, they are sent at once. */
@@ -1414,20 +1419,28 @@ typedef struct tg_conn_options {
   /** Down to so many, on_drain is called and reading goes on. Default: a quarter of the high watermark. */
   size_t low_watermark;
   /**
-   * Writes that would let more wait, counted as for the high watermark, are refused with TG_ENOBUFS. Default: 64 MiB, or four
-   * times the high watermark if that is more.
+   * Writes that would let more wait, counted as for the high watermark, are refused with TG_ENOBUFS, and so is a single one
+   * that is longer, although the system might take it at once. Default: 64 MiB, or four times the high watermark if that is
+   * more.
    */
   size_t limit;
   /** How long connecting may take, in nanoseconds. Default: 30 s. Being over, it closes with TG_ETIMEDOUT. */
   int64_t connect_timeout_ns;
   /** How long nothing may be received while reading is not paused. Default: for ever (the idle timeout is the one that counts). */
   int64_t read_timeout_ns;
-  /** How long the peer may take nothing of what waits to be written. Default: 60 s. */
+  /**
+   * How long the peer may take nothing of what waits to be written, here or (where the system tells: Linux) in the system.
+   * Default: 60 s.
+   */
   int64_t write_timeout_ns;
-  /** How long nothing may come or go. Default: 1 h. */
+  /**
+   * How long nothing may come or go; what the peer takes from the system counts as for the write timeout, for a quarter of
+   * the time when that was not known before. Default: 1 h.
+   */
   int64_t idle_timeout_ns;
   /**
-   * How long tg_conn_finish waits for the peer's end once everything is written (until then the write timeout counts).
+   * How long tg_conn_finish waits for the peer's end once everything is written (until then the write timeout counts), and the
+   * peer takes no more of it.
    * Default: 30 s. Being over, it closes with TG_ETIMEDOUT.
    */
   int64_t linger_ns;
@@ -1446,7 +1459,8 @@ typedef struct tg_conn_options {
  * Thread: the loop's.
  * Callable from callbacks: yes.
  * Ownership: fd (without TG_CONN_DUPLICATE) and options->user are the library's once 0 was returned.
- * Errors: TG_EINVAL (out is NULL; a number of the options is out of range; a directory, a datagram socket, a socket that
+ * Errors: TG_EINVAL (out is NULL; a number of the options is out of range; on_readable beside on_data, framing or
+ * on_descriptors; TG_CONN_PULL without on_readable; functions on a batch loop; a directory, a datagram socket, a socket that
  * listens), TG_EBADFD, TG_EEXIST (it is being watched, or belongs to a handle), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND,
  * TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EMFILE (TG_CONN_DUPLICATE). That a socket is not connected, or not any more, comes
  * by on_close.
@@ -1505,9 +1519,9 @@ TG_API int tg_conn_connect_name(tg_loop loop,
  * Ownership: data is copied as far as it has to wait.
  * Returns: 0, or 1 when more than the high watermark waits now: wait for on_drain before writing more.
  * Errors: TG_EINVAL (data is NULL), TG_ENOBUFS (more than the limit would wait), TG_ENOMEM, TG_ESTALE, TG_EKIND,
- * TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EPIPE (after tg_conn_shutdown or tg_conn_finish, or the connection is over);
- * -EPIPE, -ECONNRESET and the like when the system refuses: then the connection is over, after what the peer had sent
- * before was delivered (unless reading is paused).
+ * TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -ENOTCONN (not open yet, by name), -EPIPE (after tg_conn_shutdown or
+ * tg_conn_finish, or the connection is over); -EPIPE, -ECONNRESET and the like when the system refuses: then the connection is
+ * over, after what the peer had sent before was delivered (unless reading is paused).
  */
 TG_API int tg_conn_write(tg_handle conn,
                          const void *data,
@@ -1553,7 +1567,8 @@ TG_API int tg_conn_write_owned(tg_handle conn,
  * Returns: 0, or 1 when more than the high watermark waits now: wait for on_drain before sending more.
  * Errors: TG_EINVAL (a negative offset; a length below -1; an end above INT64_MAX; not a regular file that is open for
  * reading), TG_EBADFD, TG_ENOBUFS (more than the limit waits already), TG_ENOMEM, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD,
- * TG_EFORKED, TG_EPANIC, -EPIPE (after tg_conn_shutdown or tg_conn_finish, or the connection is over), -EMFILE.
+ * TG_EFORKED, TG_EPANIC, -EPIPE (after tg_conn_shutdown or tg_conn_finish, or the connection is over), -EMFILE, -ENOTCONN (not
+ * open yet, by name).
  */
 TG_API int tg_conn_send_file(tg_handle conn,
                              tg_fd file,
@@ -1569,7 +1584,7 @@ TG_API int tg_conn_send_file(tg_handle conn,
  * Ownership: everything stays the caller's, who may close the descriptors at once: the library works on duplicates.
  * Returns: 0, or 1 when more than the high watermark waits now.
  * Errors: TG_EINVAL (a NULL; no descriptors or more than 253; no bytes; not a Unix socket), TG_EBADFD, TG_ENOBUFS, TG_ENOMEM,
- * TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EPIPE, -EMFILE.
+ * TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EPIPE, -EMFILE, -ENOTCONN (not open yet, by name).
  */
 TG_API int tg_conn_write_descriptors(tg_handle conn,
                                      const tg_fd *descriptors,
@@ -1584,7 +1599,7 @@ TG_API int tg_conn_write_descriptors(tg_handle conn,
  * Thread: the loop's.
  * Callable from callbacks: yes.
  * Errors: TG_ENOBUFS (more than the limit waits already), TG_ENOMEM, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED,
- * TG_EPANIC, -EPIPE (the connection is over).
+ * TG_EPANIC, -EPIPE (the connection is over), -ENOTCONN (not open yet, by name).
  */
 TG_API int tg_conn_mark(tg_handle conn,
                         uint64_t token);
@@ -1608,11 +1623,12 @@ TG_API int tg_conn_read(tg_handle conn,
                         size_t size);
 
 /**
- * Pauses reading: what the peer sends stays with the system, which slows the peer down. Its end waits, too.
+ * Pauses reading: what the peer sends stays with the system, which slows the peer down. Its end waits, too, and that it has
+ * reset the connection, unless something is written.
  *
  * Thread: the loop's.
  * Callable from callbacks: yes.
- * Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ * Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -ENOTCONN (not open yet, by name).
  */
 TG_API int tg_conn_pause(tg_handle conn);
 
@@ -1621,7 +1637,7 @@ TG_API int tg_conn_pause(tg_handle conn);
  *
  * Thread: the loop's.
  * Callable from callbacks: yes.
- * Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ * Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -ENOTCONN (not open yet, by name).
  */
 TG_API int tg_conn_resume(tg_handle conn);
 
@@ -1632,7 +1648,7 @@ TG_API int tg_conn_resume(tg_handle conn);
  *
  * Thread: the loop's.
  * Callable from callbacks: yes.
- * Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ * Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -ENOTCONN (not open yet, by name).
  */
 TG_API int tg_conn_shutdown(tg_handle conn);
 
@@ -1644,7 +1660,7 @@ TG_API int tg_conn_shutdown(tg_handle conn);
  *
  * Thread: the loop's.
  * Callable from callbacks: yes.
- * Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ * Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -ENOTCONN (not open yet, by name).
  */
 TG_API int tg_conn_finish(tg_handle conn);
 
@@ -1669,9 +1685,9 @@ TG_API int tg_conn_abort(tg_handle conn);
  *
  * Thread: the loop's.
  * Callable from callbacks: yes.
- * Errors: TG_EINVAL (twice the same, or of different loops), TG_EEXIST (one is relayed already), TG_ENOBUFS (more is held
- * than the limit of the other one), TG_ENOMEM, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EPIPE (one is
- * being finished, or over).
+ * Errors: TG_EINVAL (twice the same, or of different loops), TG_EEXIST (one is relayed already), TG_ENOBUFS (more is held than
+ * the limit of the other one), TG_ENOMEM, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EPIPE (one is being
+ * finished, or over), -ENOTCONN (not open yet, by name).
  */
 TG_API int tg_conn_pipe(tg_handle conn,
                         tg_handle other);
@@ -1682,7 +1698,7 @@ TG_API int tg_conn_pipe(tg_handle conn,
  *
  * Thread: the loop's.
  * Callable from callbacks: yes.
- * Errors: as tg_conn_pipe.
+ * Errors: as tg_conn_pipe, -ENOTCONN (not open yet, by name).
  */
 TG_API int tg_conn_forward(tg_handle from,
                            tg_handle to);
@@ -1740,7 +1756,8 @@ typedef struct tg_conn_stats {
  * Thread: the loop's.
  * Callable from callbacks: yes.
  * Ownership: timeouts is copied.
- * Errors: TG_EINVAL (a time below -1), TG_ENOMEM, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ * Errors: TG_EINVAL (a time below -1), TG_ENOMEM, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -ENOTCONN (not
+ * open yet, by name).
  */
 TG_API int tg_conn_set_timeouts(tg_handle conn,
                                 const struct tg_conn_timeouts *timeouts);
@@ -1752,7 +1769,7 @@ TG_API int tg_conn_set_timeouts(tg_handle conn,
  * Thread: the loop's.
  * Callable from callbacks: yes.
  * Errors: TG_EINVAL (an unknown number; a batch loop and more than 65,536 bytes), TG_ENOMEM, TG_ESTALE, TG_EKIND,
- * TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ * TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -ENOTCONN (not open yet, by name).
  */
 TG_API int tg_conn_set_framing(tg_handle conn,
                                uint32_t framing,
@@ -1763,7 +1780,8 @@ TG_API int tg_conn_set_framing(tg_handle conn,
  *
  * Thread: the loop's.
  * Callable from callbacks: yes.
- * Errors: TG_EINVAL (unless low ≤ high ≤ limit), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ * Errors: TG_EINVAL (unless low ≤ high ≤ limit), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -ENOTCONN (not
+ * open yet, by name).
  */
 TG_API int tg_conn_set_watermarks(tg_handle conn,
                                   size_t low,
@@ -1776,7 +1794,8 @@ TG_API int tg_conn_set_watermarks(tg_handle conn,
  * Thread: the loop's.
  * Callable from callbacks: yes.
  * Ownership: out stays the caller's.
- * Errors: TG_EINVAL (out is NULL, or its size is not set), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ * Errors: TG_EINVAL (out is NULL, or its size is not set), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC,
+ * -ENOTCONN (not open yet, by name).
  */
 TG_API int tg_conn_get_stats(tg_handle conn,
                              struct tg_conn_stats *out);
@@ -1787,9 +1806,11 @@ TG_API int tg_conn_get_stats(tg_handle conn,
  * Thread: the loop's.
  * Callable from callbacks: yes.
  * Ownership: out stays the caller's; the descriptor stays the library's.
- * Errors: TG_EINVAL (out is NULL), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ * Errors: TG_EINVAL (out is NULL), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -ENOTCONN (not open yet, by
+ * name).
  */
-TG_API int tg_conn_get_fd(tg_handle conn, tg_fd *out);
+TG_API int tg_conn_get_fd(tg_handle conn,
+                          tg_fd *out);
 
 /**
  * The address of our end: of IPv4 when the peer's is, whatever the socket's family.
@@ -1797,9 +1818,11 @@ TG_API int tg_conn_get_fd(tg_handle conn, tg_fd *out);
  * Thread: the loop's.
  * Callable from callbacks: yes.
  * Ownership: out stays the caller's.
- * Errors: TG_EINVAL (out is NULL), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -ENOTSOCK.
+ * Errors: TG_EINVAL (out is NULL), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -ENOTSOCK, -ENOTCONN (not
+ * open yet, by name).
  */
-TG_API int tg_conn_get_local(tg_handle conn, tg_address *out);
+TG_API int tg_conn_get_local(tg_handle conn,
+                             tg_address *out);
 
 /**
  * The address of the peer: of IPv4 when it comes from there, whatever the socket's family. The system forgets it when the connection breaks: what a listener accepts comes with it, which is
@@ -1844,9 +1867,12 @@ TG_API int tg_conn_get_option(tg_handle conn,
  * Thread: the loop's.
  * Callable from callbacks: yes.
  * Ownership: the out-parameters stay the caller's.
- * Errors: TG_EINVAL (a NULL), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -ENOTTY.
+ * Errors: TG_EINVAL (a NULL), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -ENOTTY, -ENOTCONN (not open yet,
+ * by name).
  */
-TG_API int tg_conn_get_window_size(tg_handle conn, uint16_t *columns, uint16_t *rows);
+TG_API int tg_conn_get_window_size(tg_handle conn,
+                                   uint16_t *columns,
+                                   uint16_t *rows);
 
 /**
  * Makes the terminal that a connection is hand over each key as it is typed, without echo (1), or treat lines as it did
@@ -1854,7 +1880,8 @@ TG_API int tg_conn_get_window_size(tg_handle conn, uint16_t *columns, uint16_t *
  *
  * Thread: the loop's.
  * Callable from callbacks: yes.
- * Errors: TG_EINVAL (neither 0 nor 1), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -ENOTTY.
+ * Errors: TG_EINVAL (neither 0 nor 1), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -ENOTTY, -ENOTCONN (not
+ * open yet, by name).
  */
 TG_API int tg_conn_set_raw(tg_handle conn,
                            int raw);
@@ -1885,7 +1912,7 @@ typedef void (*tg_accept_cb)(tg_handle self, void *user, tg_handle conn, const t
 
 /**
  * A listener could not accept. -EMFILE, -ENFILE, -ENOBUFS, -ENOMEM, TG_ENOMEM: there is no room at present; it rests, and goes
- * on by itself within a tenth of a second or when one of its connections is closed. Anything else: it rests until it is
+ * on by itself within an eighth of a second or when one of its connections is closed. Anything else: it rests until it is
  * closed.
  */
 typedef void (*tg_listener_error_cb)(tg_handle self, void *user, int status);
@@ -1935,9 +1962,10 @@ typedef struct tg_listener_options {
  * Callable from callbacks: yes.
  * Ownership: options->user is the library's once 0 was returned; the rest is copied.
  * Errors: TG_EINVAL (address or out is NULL, or not an address; unknown flags, or TG_LISTENER_V6_ONLY without IPv6,
- * TG_LISTENER_REUSE_PORT without TCP; a number out of range; a release for accepted connections; functions on a batch loop), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED,
- * TG_EPANIC, -EADDRINUSE, -EADDRNOTAVAIL, -EACCES, -ENOENT (a path in a directory that is not there), -EAFNOSUPPORT,
- * -EMFILE, -ENFILE.
+ * TG_LISTENER_REUSE_PORT without TCP; a number out of range; members of conn that contradict each other, see tg_conn_open; a
+ * release for accepted connections; functions on a batch loop), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED,
+ * TG_EPANIC, -EADDRINUSE, -EADDRNOTAVAIL, -EACCES, -ENOENT (a path in a directory that is not there), -ENODEV (the scope is
+ * no interface), -EAFNOSUPPORT, -EMFILE, -ENFILE.
  */
 TG_API int tg_listener_open(tg_loop loop,
                             const tg_address *address,
@@ -1980,7 +2008,8 @@ TG_API int tg_listener_resume(tg_handle listener);
 
 /**
  * Ends a listener in good order: accepts the connections that wait in the system's queue, then closes. Closing it at once
- * (tg_close) would reset them. Connections that it has accepted live on in either case.
+ * (tg_close) would reset them. At max_conns it waits for room first. Those whose connecting is under way at the moment of
+ * closing are reset. Connections that it has accepted live on in either case.
  *
  * Thread: the loop's.
  * Callable from callbacks: yes.
@@ -2070,7 +2099,7 @@ TG_API int tg_rate_set_limits(tg_handle rate,
  * Thread: the loop's.
  * Callable from callbacks: yes.
  * Errors: TG_EINVAL (of different loops), TG_EEXIST (it obeys it already), TG_ENOBUFS (it obeys two others), TG_ESTALE,
- * TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ * TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -ENOTCONN (not open yet, by name).
  */
 TG_API int tg_conn_join_rate(tg_handle conn,
                              tg_handle rate);
@@ -2080,7 +2109,8 @@ TG_API int tg_conn_join_rate(tg_handle conn,
  *
  * Thread: the loop's.
  * Callable from callbacks: yes.
- * Errors: TG_ENOENT (it does not obey it), TG_ESTALE (one of them is closed), TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+ * Errors: TG_ENOENT (it does not obey it), TG_ESTALE (one of them is closed), TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED,
+ * TG_EPANIC, -ENOTCONN (not open yet, by name).
  */
 TG_API int tg_conn_leave_rate(tg_handle conn,
                               tg_handle rate);
@@ -2143,7 +2173,8 @@ typedef struct tg_group_stats {
 
 /**
  * Makes a group: so many loops, each on a thread of its own, which listen on the same address; the system spreads the
- * connections among them. It returns when all of them run, or with the first failure.
+ * connections among them. It returns when all of them run, or with the first failure. The system lets further programs of the
+ * same user listen on that port in the same way, so a server that is started twice is not told by -EADDRINUSE.
  *
  * Each loop is an ordinary one, which belongs to its thread: callbacks of its handles come there, and other threads reach it
  * by tg_post and the like (tg_group_get_loop). It runs until the group is stopped, or something stops that loop.

@@ -132,7 +132,8 @@ fn write(out: Result<Out<tg_address>>, make: impl FnOnce() -> Result<Address>) -
     Ok(())
 }
 
-/// Writes an address in words: "127.0.0.1:80", "[::1]:80", a path, or "@" and an abstract name; 128 bytes are always enough.
+/// Writes an address in words: "127.0.0.1:80", "[::1]:80", or the bytes of a Unix socket's name as they are, but for "@" in the
+/// place of zeroes (with which abstract names begin); 128 bytes are always enough.
 ///
 /// Thread: any.
 /// Callable from callbacks: yes.
@@ -147,7 +148,7 @@ pub unsafe extern "C" fn tg_address_format(address: *const tg_address, text: *mu
     guard!(tg_address_format(address, text, size), {
         // SAFETY: the caller's promise.
         let (address, text) = unsafe { (convert::value(address), convert::array_out(text.cast::<u8>(), size)) };
-        (|| convert::write_text(text?, &address?.to_engine()?.to_string()))()
+        (|| convert::write_text(text?, address?.to_engine()?.text()))()
     })
 }
 

@@ -337,11 +337,12 @@ pub(crate) fn write_bytes(room: &mut [MaybeUninit<u8>], bytes: &[u8]) -> Result<
 ///
 /// # Errors
 /// [`Error::NO_BUFFERS`] when there is not enough room.
-pub(crate) fn write_text(room: &mut [MaybeUninit<u8>], text: &str) -> Result<usize> {
+pub(crate) fn write_text(room: &mut [MaybeUninit<u8>], text: impl AsRef<[u8]>) -> Result<usize> {
+    let text = text.as_ref();
     if text.len() >= room.len() {
         return Err(Error::NO_BUFFERS.because("there is not enough room for the text"));
     }
-    write_bytes(room, text.as_bytes())?;
+    write_bytes(room, text)?;
     room[text.len()].write(0);
     Ok(text.len())
 }

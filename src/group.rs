@@ -146,7 +146,8 @@ fn find(raw: tg_group) -> Result<Arc<Group>> {
 }
 
 /// Makes a group: so many loops, each on a thread of its own, which listen on the same address; the system spreads the
-/// connections among them. It returns when all of them run, or with the first failure.
+/// connections among them. It returns when all of them run, or with the first failure. The system lets further programs of the
+/// same user listen on that port in the same way, so a server that is started twice is not told by -EADDRINUSE.
 ///
 /// Each loop is an ordinary one, which belongs to its thread: callbacks of its handles come there, and other threads reach it
 /// by tg_post and the like (tg_group_get_loop). It runs until the group is stopped, or something stops that loop.
@@ -237,6 +238,7 @@ fn make(options: tg_group_options, parts: Parts) -> Result<tg_group> {
             user: options.user,
             loop_options: parts.loop_options,
             listener: parts.plan.clone().zip(sockets.next()),
+            listening: None,
         };
         match Member::start(seed) {
             Ok((member, thread)) => {
@@ -316,10 +318,16 @@ pub extern "C" fn tg_group_join(group: tg_group) -> c_int {
 }
 
 impl Group {
-    fn join(&self) -> Result<()> {
-        if self.members.iter().any(|member| member.is_here()) {
-            return Err(Error::REENTRANT.because("a thread of the group cannot wait for itself"));
+    /// A thread of the group cannot wait for it.
+    fn check_elsewhere(&self) -> Result<()> {
+        match self.members.iter().any(|member| member.is_here()) {
+            true => Err(Error::REENTRANT.because("a thread of the group cannot wait for itself")),
+            false => Ok(()),
         }
+    }
+
+    fn join(&self) -> Result<()> {
+        self.check_elsewhere()?;
         loop {
             // One by one, so that several may wait.
             let Some(thread) = self.threads.lock().pop() else { break };
@@ -346,6 +354,7 @@ fn free(raw: tg_group) -> Result<()> {
         Err(Error::FORKED) => return forget(raw),
         found => found?,
     };
+    group.check_elsewhere()?;
     group.members.iter().for_each(|member| member.stop(0));
     group.join()?;
     let id = Id::from_raw(raw);

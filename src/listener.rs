@@ -34,7 +34,7 @@ pub type tg_accept_cb =
     Option<unsafe extern "C-unwind" fn(self_: tg_handle, user: *mut c_void, conn: tg_handle, peer: *const tg_address)>;
 
 /// A listener could not accept. -EMFILE, -ENFILE, -ENOBUFS, -ENOMEM, TG_ENOMEM: there is no room at present; it rests, and goes
-/// on by itself within a tenth of a second or when one of its connections is closed. Anything else: it rests until it is
+/// on by itself within an eighth of a second or when one of its connections is closed. Anything else: it rests until it is
 /// closed.
 pub type tg_listener_error_cb = Option<unsafe extern "C-unwind" fn(self_: tg_handle, user: *mut c_void, status: c_int)>;
 
@@ -203,9 +203,10 @@ unsafe fn plan(loop_: tg_loop, options: tg_listener_options) -> Result<Plan> {
 /// Callable from callbacks: yes.
 /// Ownership: `options->user` is the library's once 0 was returned; the rest is copied.
 /// Errors: TG_EINVAL (`address` or `out` is NULL, or not an address; unknown flags, or TG_LISTENER_V6_ONLY without IPv6,
-/// TG_LISTENER_REUSE_PORT without TCP; a number out of range; a release for accepted connections; functions on a batch loop), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED,
-/// TG_EPANIC, -EADDRINUSE, -EADDRNOTAVAIL, -EACCES, -ENOENT (a path in a directory that is not there), -EAFNOSUPPORT,
-/// -EMFILE, -ENFILE.
+/// TG_LISTENER_REUSE_PORT without TCP; a number out of range; members of `conn` that contradict each other, see tg_conn_open; a
+/// release for accepted connections; functions on a batch loop), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED,
+/// TG_EPANIC, -EADDRINUSE, -EADDRNOTAVAIL, -EACCES, -ENOENT (a path in a directory that is not there), -ENODEV (the scope is
+/// no interface), -EAFNOSUPPORT, -EMFILE, -ENFILE.
 ///
 /// # Safety
 /// `address` is NULL or readable; `options` is NULL or as large as its first member says, and so is what its `conn` points
@@ -313,7 +314,8 @@ pub extern "C" fn tg_listener_resume(listener: tg_handle) -> c_int {
 }
 
 /// Ends a listener in good order: accepts the connections that wait in the system's queue, then closes. Closing it at once
-/// (tg_close) would reset them. Connections that it has accepted live on in either case.
+/// (tg_close) would reset them. At `max_conns` it waits for room first. Those whose connecting is under way at the moment of
+/// closing are reset. Connections that it has accepted live on in either case.
 ///
 /// Thread: the loop's.
 /// Callable from callbacks: yes.

@@ -106,7 +106,7 @@ pub unsafe extern "C" fn tg_rate_set_limits(rate: tg_handle, options: *const tg_
 /// Thread: the loop's.
 /// Callable from callbacks: yes.
 /// Errors: TG_EINVAL (of different loops), TG_EEXIST (it obeys it already), TG_ENOBUFS (it obeys two others), TG_ESTALE,
-/// TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+/// TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -ENOTCONN (not open yet, by name).
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_conn_join_rate(conn: tg_handle, rate: tg_handle) -> c_int {
     guard!(tg_conn_join_rate(conn, rate), {
@@ -124,7 +124,8 @@ pub extern "C" fn tg_conn_join_rate(conn: tg_handle, rate: tg_handle) -> c_int {
 ///
 /// Thread: the loop's.
 /// Callable from callbacks: yes.
-/// Errors: TG_ENOENT (it does not obey it), TG_ESTALE (one of them is closed), TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+/// Errors: TG_ENOENT (it does not obey it), TG_ESTALE (one of them is closed), TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED,
+/// TG_EPANIC, -ENOTCONN (not open yet, by name).
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_conn_leave_rate(conn: tg_handle, rate: tg_handle) -> c_int {
     guard!(tg_conn_leave_rate(conn, rate), {

@@ -32,11 +32,12 @@ pub unsafe extern "C" fn tg_conn_read(conn: tg_handle, buffer: *mut c_void, size
     })
 }
 
-/// Pauses reading: what the peer sends stays with the system, which slows the peer down. Its end waits, too.
+/// Pauses reading: what the peer sends stays with the system, which slows the peer down. Its end waits, too, and that it has
+/// reset the connection, unless something is written.
 ///
 /// Thread: the loop's.
 /// Callable from callbacks: yes.
-/// Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+/// Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -ENOTCONN (not open yet, by name).
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_conn_pause(conn: tg_handle) -> c_int {
     guard!(tg_conn_pause(conn), find_handle(conn).and_then(|(found, id)| found.event_loop.conn_pause(id, true)))
@@ -46,7 +47,7 @@ pub extern "C" fn tg_conn_pause(conn: tg_handle) -> c_int {
 ///
 /// Thread: the loop's.
 /// Callable from callbacks: yes.
-/// Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+/// Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -ENOTCONN (not open yet, by name).
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_conn_resume(conn: tg_handle) -> c_int {
     guard!(tg_conn_resume(conn), find_handle(conn).and_then(|(found, id)| found.event_loop.conn_pause(id, false)))
@@ -58,7 +59,7 @@ pub extern "C" fn tg_conn_resume(conn: tg_handle) -> c_int {
 ///
 /// Thread: the loop's.
 /// Callable from callbacks: yes.
-/// Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+/// Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -ENOTCONN (not open yet, by name).
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_conn_shutdown(conn: tg_handle) -> c_int {
     guard!(tg_conn_shutdown(conn), find_handle(conn).and_then(|(found, id)| found.event_loop.conn_shutdown(id)))
@@ -71,7 +72,7 @@ pub extern "C" fn tg_conn_shutdown(conn: tg_handle) -> c_int {
 ///
 /// Thread: the loop's.
 /// Callable from callbacks: yes.
-/// Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+/// Errors: TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -ENOTCONN (not open yet, by name).
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_conn_finish(conn: tg_handle) -> c_int {
     guard!(tg_conn_finish(conn), find_handle(conn).and_then(|(found, id)| found.event_loop.conn_finish(id)))
@@ -98,9 +99,9 @@ pub extern "C" fn tg_conn_abort(conn: tg_handle) -> c_int {
 ///
 /// Thread: the loop's.
 /// Callable from callbacks: yes.
-/// Errors: TG_EINVAL (twice the same, or of different loops), TG_EEXIST (one is relayed already), TG_ENOBUFS (more is held
-/// than the limit of the other one), TG_ENOMEM, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EPIPE (one is
-/// being finished, or over).
+/// Errors: TG_EINVAL (twice the same, or of different loops), TG_EEXIST (one is relayed already), TG_ENOBUFS (more is held than
+/// the limit of the other one), TG_ENOMEM, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EPIPE (one is being
+/// finished, or over), -ENOTCONN (not open yet, by name).
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_conn_pipe(conn: tg_handle, other: tg_handle) -> c_int {
     guard!(tg_conn_pipe(conn, other), {
@@ -119,7 +120,7 @@ pub extern "C" fn tg_conn_pipe(conn: tg_handle, other: tg_handle) -> c_int {
 ///
 /// Thread: the loop's.
 /// Callable from callbacks: yes.
-/// Errors: as tg_conn_pipe.
+/// Errors: as tg_conn_pipe, -ENOTCONN (not open yet, by name).
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_conn_forward(from: tg_handle, to: tg_handle) -> c_int {
     guard!(tg_conn_forward(from, to), {

@@ -23,7 +23,8 @@ use tidegate_reactor::{Error, Result};
 /// Thread: the loop's.
 /// Callable from callbacks: yes.
 /// Ownership: `fd` (without TG_CONN_DUPLICATE) and `options->user` are the library's once 0 was returned.
-/// Errors: TG_EINVAL (`out` is NULL; a number of the options is out of range; a directory, a datagram socket, a socket that
+/// Errors: TG_EINVAL (`out` is NULL; a number of the options is out of range; `on_readable` beside `on_data`, framing or
+/// `on_descriptors`; TG_CONN_PULL without `on_readable`; functions on a batch loop; a directory, a datagram socket, a socket that
 /// listens), TG_EBADFD, TG_EEXIST (it is being watched, or belongs to a handle), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND,
 /// TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EMFILE (TG_CONN_DUPLICATE). That a socket is not connected, or not any more, comes
 /// by `on_close`.

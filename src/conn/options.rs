@@ -12,7 +12,9 @@ use tidegate_reactor::base::framing::Framing;
 use tidegate_reactor::event_loop::{Shape, Timeout, Timeouts};
 use tidegate_reactor::{Error, Id, Result};
 
-/// Flag of `tg_conn_options`: reading goes on although more than the high watermark waits to be written.
+/// Flag of `tg_conn_options`: reading goes on although more than the high watermark waits to be written. For a program that sends
+/// much in one piece to a peer that answers before it has all of it: when both ends wait for the other to read, neither does,
+/// until the write timeout ends it.
 pub const TG_CONN_READ_ON: u32 = 0x10;
 /// Flag of `tg_conn_options`: small writes wait for each other (Nagle's algorithm); without, they are sent at once.
 pub const TG_CONN_DELAY: u32 = 0x20;
@@ -118,18 +120,22 @@ pub struct tg_conn_options {
     pub high_watermark: usize,
     /// Down to so many, `on_drain` is called and reading goes on. Default: a quarter of the high watermark.
     pub low_watermark: usize,
-    /// Writes that would let more wait, counted as for the high watermark, are refused with TG_ENOBUFS. Default: 64 MiB, or four
-    /// times the high watermark if that is more.
+    /// Writes that would let more wait, counted as for the high watermark, are refused with TG_ENOBUFS, and so is a single one
+    /// that is longer, although the system might take it at once. Default: 64 MiB, or four times the high watermark if that is
+    /// more.
     pub limit: usize,
     /// How long connecting may take, in nanoseconds. Default: 30 s. Being over, it closes with TG_ETIMEDOUT.
     pub connect_timeout_ns: i64,
     /// How long nothing may be received while reading is not paused. Default: for ever (the idle timeout is the one that counts).
     pub read_timeout_ns: i64,
-    /// How long the peer may take nothing of what waits to be written. Default: 60 s.
+    /// How long the peer may take nothing of what waits to be written, here or (where the system tells: Linux) in the system.
+    /// Default: 60 s.
     pub write_timeout_ns: i64,
-    /// How long nothing may come or go. Default: 1 h.
+    /// How long nothing may come or go; what the peer takes from the system counts as for the write timeout, for a quarter of
+    /// the time when that was not known before. Default: 1 h.
     pub idle_timeout_ns: i64,
-    /// How long tg_conn_finish waits for the peer's end once everything is written (until then the write timeout counts).
+    /// How long tg_conn_finish waits for the peer's end once everything is written (until then the write timeout counts), and the
+    /// peer takes no more of it.
     /// Default: 30 s. Being over, it closes with TG_ETIMEDOUT.
     pub linger_ns: i64,
 }

@@ -62,7 +62,8 @@ unsafe impl Sized_ for tg_conn_stats {
 /// Thread: the loop's.
 /// Callable from callbacks: yes.
 /// Ownership: `timeouts` is copied.
-/// Errors: TG_EINVAL (a time below -1), TG_ENOMEM, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+/// Errors: TG_EINVAL (a time below -1), TG_ENOMEM, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -ENOTCONN (not
+/// open yet, by name).
 ///
 /// # Safety
 /// `timeouts` is NULL (the defaults) or as large as its first member says.
@@ -85,7 +86,7 @@ pub unsafe extern "C" fn tg_conn_set_timeouts(conn: tg_handle, timeouts: *const 
 /// Thread: the loop's.
 /// Callable from callbacks: yes.
 /// Errors: TG_EINVAL (an unknown number; a batch loop and more than 65,536 bytes), TG_ENOMEM, TG_ESTALE, TG_EKIND,
-/// TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+/// TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -ENOTCONN (not open yet, by name).
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_conn_set_framing(conn: tg_handle, framing: u32, max_frame: usize) -> c_int {
     guard!(tg_conn_set_framing(conn, framing, max_frame), {
@@ -101,7 +102,8 @@ pub extern "C" fn tg_conn_set_framing(conn: tg_handle, framing: u32, max_frame: 
 ///
 /// Thread: the loop's.
 /// Callable from callbacks: yes.
-/// Errors: TG_EINVAL (unless low ≤ high ≤ limit), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+/// Errors: TG_EINVAL (unless low ≤ high ≤ limit), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -ENOTCONN (not
+/// open yet, by name).
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_conn_set_watermarks(conn: tg_handle, low: usize, high: usize, limit: usize) -> c_int {
     guard!(tg_conn_set_watermarks(conn, low, high, limit), {
@@ -117,7 +119,8 @@ pub extern "C" fn tg_conn_set_watermarks(conn: tg_handle, low: usize, high: usiz
 /// Thread: the loop's.
 /// Callable from callbacks: yes.
 /// Ownership: `out` stays the caller's.
-/// Errors: TG_EINVAL (`out` is NULL, or its size is not set), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+/// Errors: TG_EINVAL (`out` is NULL, or its size is not set), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC,
+/// -ENOTCONN (not open yet, by name).
 ///
 /// # Safety
 /// `out` is NULL or as large as its first member says.
@@ -145,7 +148,8 @@ pub unsafe extern "C" fn tg_conn_get_stats(conn: tg_handle, out: *mut tg_conn_st
 /// Thread: the loop's.
 /// Callable from callbacks: yes.
 /// Ownership: `out` stays the caller's; the descriptor stays the library's.
-/// Errors: TG_EINVAL (`out` is NULL), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC.
+/// Errors: TG_EINVAL (`out` is NULL), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -ENOTCONN (not open yet, by
+/// name).
 ///
 /// # Safety
 /// `out` is NULL or writable.
@@ -169,7 +173,8 @@ fn fd_of((found, id): (&'static Loop, Id)) -> Result<tg_fd> {
 /// Thread: the loop's.
 /// Callable from callbacks: yes.
 /// Ownership: `out` stays the caller's.
-/// Errors: TG_EINVAL (`out` is NULL), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -ENOTSOCK.
+/// Errors: TG_EINVAL (`out` is NULL), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -ENOTSOCK, -ENOTCONN (not
+/// open yet, by name).
 ///
 /// # Safety
 /// `out` is NULL or writable.
@@ -269,7 +274,8 @@ pub unsafe extern "C" fn tg_conn_get_option(conn: tg_handle, option: u32, out: *
 /// Thread: the loop's.
 /// Callable from callbacks: yes.
 /// Ownership: the out-parameters stay the caller's.
-/// Errors: TG_EINVAL (a NULL), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -ENOTTY.
+/// Errors: TG_EINVAL (a NULL), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -ENOTTY, -ENOTCONN (not open yet,
+/// by name).
 ///
 /// # Safety
 /// `columns` and `rows` are NULL or writable.
@@ -293,7 +299,8 @@ pub unsafe extern "C" fn tg_conn_get_window_size(conn: tg_handle, columns: *mut 
 ///
 /// Thread: the loop's.
 /// Callable from callbacks: yes.
-/// Errors: TG_EINVAL (neither 0 nor 1), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -ENOTTY.
+/// Errors: TG_EINVAL (neither 0 nor 1), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -ENOTTY, -ENOTCONN (not
+/// open yet, by name).
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_conn_set_raw(conn: tg_handle, raw: c_int) -> c_int {
     guard!(tg_conn_set_raw(conn, raw), {

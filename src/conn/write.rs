@@ -18,9 +18,9 @@ use tidegate_reactor::{Error, Result};
 /// Ownership: `data` is copied as far as it has to wait.
 /// Returns: 0, or 1 when more than the high watermark waits now: wait for `on_drain` before writing more.
 /// Errors: TG_EINVAL (`data` is NULL), TG_ENOBUFS (more than the limit would wait), TG_ENOMEM, TG_ESTALE, TG_EKIND,
-/// TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EPIPE (after tg_conn_shutdown or tg_conn_finish, or the connection is over);
-/// -EPIPE, -ECONNRESET and the like when the system refuses: then the connection is over, after what the peer had sent
-/// before was delivered (unless reading is paused).
+/// TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -ENOTCONN (not open yet, by name), -EPIPE (after tg_conn_shutdown or
+/// tg_conn_finish, or the connection is over); -EPIPE, -ECONNRESET and the like when the system refuses: then the connection is
+/// over, after what the peer had sent before was delivered (unless reading is paused).
 ///
 /// # Safety
 /// `data` is NULL or has `length` bytes.
@@ -123,7 +123,8 @@ impl Buffer for Lent {
 /// Returns: 0, or 1 when more than the high watermark waits now: wait for `on_drain` before sending more.
 /// Errors: TG_EINVAL (a negative offset; a length below -1; an end above INT64_MAX; not a regular file that is open for
 /// reading), TG_EBADFD, TG_ENOBUFS (more than the limit waits already), TG_ENOMEM, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD,
-/// TG_EFORKED, TG_EPANIC, -EPIPE (after tg_conn_shutdown or tg_conn_finish, or the connection is over), -EMFILE.
+/// TG_EFORKED, TG_EPANIC, -EPIPE (after tg_conn_shutdown or tg_conn_finish, or the connection is over), -EMFILE, -ENOTCONN (not
+/// open yet, by name).
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_conn_send_file(conn: tg_handle, file: tg_fd, offset: i64, length: i64) -> c_int {
     guard!(tg_conn_send_file(conn, file, offset, length), send_file(conn, file, offset, length))
@@ -152,7 +153,7 @@ fn send_file(conn: tg_handle, file: tg_fd, offset: i64, length: i64) -> Result<b
 /// Ownership: everything stays the caller's, who may close the descriptors at once: the library works on duplicates.
 /// Returns: 0, or 1 when more than the high watermark waits now.
 /// Errors: TG_EINVAL (a NULL; no descriptors or more than 253; no bytes; not a Unix socket), TG_EBADFD, TG_ENOBUFS, TG_ENOMEM,
-/// TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EPIPE, -EMFILE.
+/// TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EPIPE, -EMFILE, -ENOTCONN (not open yet, by name).
 ///
 /// # Safety
 /// `descriptors` is NULL or has `count` elements; `data` is NULL or has `length` bytes.
@@ -189,7 +190,7 @@ fn pass(conn: tg_handle, numbers: &[tg_fd], bytes: &[u8]) -> Result<bool> {
 /// Thread: the loop's.
 /// Callable from callbacks: yes.
 /// Errors: TG_ENOBUFS (more than the limit waits already), TG_ENOMEM, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED,
-/// TG_EPANIC, -EPIPE (the connection is over).
+/// TG_EPANIC, -EPIPE (the connection is over), -ENOTCONN (not open yet, by name).
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_conn_mark(conn: tg_handle, token: u64) -> c_int {
     guard!(tg_conn_mark(conn, token), {

@@ -7,7 +7,7 @@ use crate::event_loop::{self, tg_loop_options};
 use crate::listener::Plan;
 use crate::registry::{self, POSTS, find_loop};
 use crate::sink::CLoop;
-use crate::types::tg_loop;
+use crate::types::{tg_handle, tg_loop};
 use std::ffi::c_void;
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use tidegate_reactor::event_loop::Kind;
 use tidegate_reactor::sys::lock::{Bell, Lock};
+use tidegate_reactor::sys::socket_options::refuse_newcomers;
 use tidegate_reactor::sys::{annotate, signal, thread};
 use tidegate_reactor::{Error, Id, Result};
 
@@ -28,6 +29,8 @@ pub(super) struct Seed {
     pub(super) user: *mut c_void,
     pub(super) loop_options: tg_loop_options,
     pub(super) listener: Option<(Plan, OwnedFd)>,
+    /// The handle that became of it.
+    pub(super) listening: Option<tg_handle>,
 }
 
 // SAFETY: the library only carries the pointer; whether what it points to may be used on another thread is the promise of
@@ -60,6 +63,9 @@ pub(super) struct Member {
 }
 
 const NEVER_ASKED: i64 = i64::MIN;
+
+/// How long a handshake may take that has begun before a loop stops accepting: some round trips nearby.
+const HANDSHAKE_NS: i64 = 10_000_000;
 
 impl Member {
     /// Starts the thread, and waits until its loop runs.
@@ -135,7 +141,7 @@ impl Member {
         let id = registry::add_loop(event_loop::make(seed.loop_options)?, true);
         self.loop_id.store(id, Ordering::SeqCst);
         if let Some((plan, socket)) = seed.listener.take() {
-            plan.open(id, &mut Some(socket), None)?;
+            seed.listening = Some(plan.open(id, &mut Some(socket), None)?);
         }
         self.event_loop()?.hold()?;
         if let Some(call) = seed.on_start {
@@ -174,9 +180,7 @@ impl Member {
     /// Accepts no more, lets the program finish what it has, and sees to it that the loop ends in time.
     fn wind_up(&self, event_loop: &CLoop, seed: &Seed, timeout_ns: i64, first: bool) -> Result<()> {
         if first {
-            for id in handles_of(event_loop, Kind::Listener)? {
-                event_loop.listener_finish(id)?;
-            }
+            stop_listening(event_loop, seed)?;
             event_loop.unhold()?;
             if let Some(call) = seed.on_stop {
                 // SAFETY: the caller's function, which may be called on this thread.
@@ -187,9 +191,7 @@ impl Member {
             return cut_off(event_loop);
         }
         if timeout_ns > 0 {
-            let nobody = User { callback: Callback::Timer(Some(on_time_over)), user: null_mut(), release: None };
-            let timer = event_loop.timer_open(nobody, false)?;
-            event_loop.timer_start(timer, timeout_ns, 0)?;
+            later(event_loop, timeout_ns, on_time_over)?;
         }
         Ok(())
     }
@@ -257,6 +259,27 @@ fn handles_of(event_loop: &CLoop, kind: Kind) -> Result<Vec<Id>> {
     Ok(all)
 }
 
+/// No new connections. Those whose handshake is going on would be reset if the listener closed: they get the time to come in.
+fn stop_listening(event_loop: &CLoop, seed: &Seed) -> Result<()> {
+    let listening = seed.listening.map(|raw| event_loop.listener_fd(Id::from_raw(raw)));
+    match listening {
+        // Stale when a callback has closed it.
+        Some(Ok(fd)) if refuse_newcomers(fd).is_ok() => later(event_loop, HANDSHAKE_NS, on_all_are_in),
+        _ => finish_listeners(event_loop),
+    }
+}
+
+fn finish_listeners(event_loop: &CLoop) -> Result<()> {
+    handles_of(event_loop, Kind::Listener)?.into_iter().try_for_each(|id| event_loop.listener_finish(id))
+}
+
+/// Calls something once, if the loop is still there.
+fn later(event_loop: &CLoop, delay_ns: i64, call: unsafe extern "C-unwind" fn(u64, *mut c_void, u64)) -> Result<()> {
+    let nobody = User { callback: Callback::Timer(Some(call)), user: null_mut(), release: None };
+    let timer = event_loop.timer_open(nobody, false)?;
+    event_loop.timer_start(timer, delay_ns, 0)
+}
+
 /// The time is over: connections are reset, and the loop ends.
 fn cut_off(event_loop: &CLoop) -> Result<()> {
     for id in handles_of(event_loop, Kind::Conn)? {
@@ -268,6 +291,11 @@ fn cut_off(event_loop: &CLoop) -> Result<()> {
 
 /// Gives the loop a turn, after which it looks at what was asked.
 unsafe extern "C-unwind" fn on_wake(_loop: tg_loop, _user: *mut c_void) {}
+
+unsafe extern "C-unwind" fn on_all_are_in(timer: u64, _user: *mut c_void, _missed: u64) {
+    let Ok((found, _)) = registry::find_handle(timer) else { return };
+    let _ = finish_listeners(&found.event_loop);
+}
 
 unsafe extern "C-unwind" fn on_time_over(timer: u64, _user: *mut c_void, _missed: u64) {
     let Ok((found, _)) = registry::find_handle(timer) else { return };

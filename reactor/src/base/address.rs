@@ -88,6 +88,7 @@ impl Address {
     pub fn parse(text: &str, port: u16) -> Result<Address> {
         let wrong = Error::invalid("not a numeric IPv4 or IPv6 address");
         let (text, scope) = match text.split_once('%') {
+            Some((_, scope)) if !scope.bytes().all(|byte| byte.is_ascii_digit()) => return Err(wrong),
             Some((text, scope)) => (text, Some(scope.parse::<u32>().map_err(|_| wrong)?)),
             None => (text, None),
         };
@@ -101,6 +102,14 @@ impl Address {
     /// An IPv6 address with the number of the interface that a link-local one belongs to.
     pub fn v6(ip: Ipv6Addr, port: u16, scope: u32) -> Address {
         Address::Inet(SocketAddr::V6(SocketAddrV6::new(ip, port, 0, scope)))
+    }
+
+    /// In words, with the bytes of a name as they are, but for zeroes.
+    pub fn text(&self) -> Vec<u8> {
+        match self {
+            Address::Unix(name) => name.bytes().iter().map(|byte| if *byte == 0 { b'@' } else { *byte }).collect(),
+            Address::Inet(_) => self.to_string().into_bytes(),
+        }
     }
 
     /// One of IPv4 in place of one that stands in an IPv6 address, as sockets of IPv6 have it (RFC 4291, 2.5.5.2).

@@ -78,6 +78,36 @@ pub fn set_v6_only(fd: Fd, on: bool) -> Result<()> {
     set_option(&fd, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, on.into())
 }
 
+/// From now on a listening TCP socket does not hear of new connections: those who begin one try again a little later, elsewhere
+/// or in vain. The others, which have begun before, come in.
+///
+/// # Errors
+/// [`Error::NOT_SUPPORTED`] on other systems than Linux; the system's: ENOMEM.
+#[cfg(target_os = "linux")]
+pub fn refuse_newcomers(fd: Fd) -> Result<()> {
+    const fn step(code: u32, jf: u8, k: u32) -> libc::sock_filter {
+        libc::sock_filter { code: code as u16, jt: 0, jf, k }
+    }
+    // Drops what has SYN set, the bit 2 of the header's byte 13 (RFC 9293, 3.1).
+    let mut program = [
+        step(libc::BPF_LD | libc::BPF_B | libc::BPF_ABS, 0, 13),
+        step(libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K, 1, 2),
+        step(libc::BPF_RET | libc::BPF_K, 0, 0),
+        step(libc::BPF_RET | libc::BPF_K, 0, u32::MAX),
+    ];
+    let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+    set_raw(fd, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &filter)
+}
+
+/// Not to be had.
+///
+/// # Errors
+/// [`Error::NOT_SUPPORTED`].
+#[cfg(not(target_os = "linux"))]
+pub fn refuse_newcomers(_fd: Fd) -> Result<()> {
+    Err(Error::NOT_SUPPORTED)
+}
+
 /// How many bytes wait in the system to be read and to be sent at most; 0 leaves one as it is.
 ///
 /// # Errors
