@@ -38,9 +38,9 @@ def end_after(watched: Watched, how: signal.Signals = signal.SIGTERM) -> None:
 
 def show_itself(program: pathlib.Path, wrapper: List[str], env: dict) -> None:
     """The demonstration. mutation: the example does not clear `replaced` when it opens a file."""
-    done = subprocess.run([*wrapper, str(program)], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          timeout=LIMIT, check=False)  # (valgrind has something to say, too)
-    if done.returncode != 0 or done.stdout != b"one\ntwo\n3\nfour, in a new file\n" or b"-- cut short\n" not in done.stderr:
+    done = subprocess.run([*wrapper, str(program)], env=env, capture_output=True, timeout=LIMIT, check=False)
+    as_expected = done.stdout == b"one\ntwo\n3\nfour, in a new file\n" and b"-- cut short\n" in done.stderr
+    if done.returncode != 0 or not as_expected:
         raise Failure(f"exit {done.returncode}: {done.stdout!r} {done.stderr!r}")
 
 
@@ -191,7 +191,10 @@ def end_when_the_directory_moves(program: pathlib.Path, wrapper: List[str], env:
 
 
 def end_when_the_directory_is_removed(program: pathlib.Path, wrapper: List[str], env: dict) -> None:
-    """(The name is a link: what is open would keep its directory alive.) mutation: the example only takes a last look."""
+    """(The name is a link: what is open would keep its directory alive.)
+
+    mutation: the example only takes a last look.
+    """
     with tempfile.TemporaryDirectory() as place:
         log = pathlib.Path(place, "logs", "log")
         log.parent.mkdir()
@@ -233,7 +236,8 @@ def end_while_opening(program: pathlib.Path, wrapper: List[str], env: dict) -> N
 
 
 DRIVERS = [show_itself, follow_a_file, follow_rotation, follow_truncation, follow_a_burst, refuse, refuse_later,
-           end_while_nothing_happens, end_when_the_directory_moves, end_when_the_directory_is_removed, end_while_opening]
+           end_while_nothing_happens, end_when_the_directory_moves, end_when_the_directory_is_removed,
+           end_while_opening]
 
 #: The thread that waits is left behind, which is no leak, but looks like one.
 NATIVE_ONLY = {end_while_opening}
