@@ -2687,9 +2687,10 @@ TG_API int tg_udp_get_fd(tg_handle udp,
  * Record: a file was opened, or an operation on files is over. bits, as an int, below 0: the status; value: bytes that
  * were written or copied before the error. Else, for tg_file_read, bits: how many bytes, value: where they begin in
  * the batch's data. tg_file_stat and tg_path_stat: value: where the tg_file_info begins. tg_path_list: bits: how many
- * entries, value: where they begin: of each its type and its name's length (two uint32_t), its name, and one to
- * eight zeroes up to a multiple of eight bytes. tg_file_open: value: the descriptor. The others: bits: 0, value: how
- * many bytes. The handle closes, except that of a file that was opened.
+ * entries, and TG_FILE_MORE if another record brings more; value: where they begin: of each its type and its name's length
+ * (two uint32_t), its name, and one to eight zeroes up to a multiple of eight bytes. tg_file_open: value: the descriptor.
+ * The others: bits: 0, value: how many bytes. The handle closes, except that of a file that was opened, and of a list of
+ * which there is more.
  */
 #define TG_RECORD_FILE 11u
 
@@ -3209,6 +3210,12 @@ TG_API int tg_resolve_name_open(tg_loop loop,
 /** Flag of tg_file_sync: what only describes the file (its times) need not be on the disk. */
 #define TG_FILE_DATA_ONLY 256u
 
+/**
+ * In the bits of a TG_RECORD_FILE of tg_path_list, beside the number of entries: further records of the same handle bring
+ * the rest.
+ */
+#define TG_FILE_MORE 1073741824u
+
 /** Type of file: the file system does not tell. */
 #define TG_TYPE_UNKNOWN 0u
 
@@ -3610,8 +3617,10 @@ TG_API int tg_path_rmdir(tg_loop loop, const char *path, const tg_file_options *
 
 /**
  * Asks what is in a directory: the result's entries, without "." and "..", in the file system's order, all in one event.
- * On a batch loop a list that needs more than 66,048 bytes ends with TG_ENOBUFS. See tg_file_read for what all operations
- * have in common.
+ * On a batch loop a list that needs more than 66,048 bytes comes in several records, one a turn: each but the last has
+ * TG_FILE_MORE in its bits, and the handle closes with the last; tg_close before keeps the rest from coming. The
+ * directory is read as a whole before the first event, and what was not told yet is held in memory. See tg_file_read for what
+ * all operations have in common.
  *
  * Thread: the loop's.
  * Callable from callbacks: yes.

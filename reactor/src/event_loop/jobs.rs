@@ -158,11 +158,15 @@ impl Jobs {
         }
     }
 
-    /// Takes now what the job's end will need, so that it cannot be lost.
     fn reserve(&mut self) -> Result<()> {
         if self.outstanding.max(self.ended.queued.load(Ordering::Relaxed)) >= self.most_jobs {
             return Err(Error::NO_BUFFERS.because("max_jobs of the loop wait already"));
         }
+        self.make_room()
+    }
+
+    /// Takes now what the end of one more job will need, so that it cannot be lost.
+    fn make_room(&mut self) -> Result<()> {
         let all = self.outstanding + 1;
         let mut ended = self.ended.tasks.lock();
         let missing = all.saturating_sub(ended.len());
@@ -244,6 +248,23 @@ impl Jobs {
         let task = self.taken.get(self.next).cloned()?;
         self.next += 1;
         Some(task)
+    }
+
+    /// What one event cannot tell of an outcome is for the next turn, so that a long list leaves the others theirs. Whether
+    /// there is such a rest.
+    fn put_back_rest(&mut self, task: &Arc<Task>, outcome: &mut Outcome) -> bool {
+        let Outcome::File(result) = outcome else { return false };
+        let Some(rest) = result.take_rest() else { return false };
+        *task.outcome.lock() = Some(Outcome::File(rest));
+        if self.make_room().is_ok() {
+            self.outstanding += 1;
+            self.ended.tasks.lock().push(task.clone());
+            self.ended.pending.store(true, Ordering::SeqCst);
+        } else {
+            // It was just taken from there, and comes again in this turn.
+            self.next -= 1;
+        }
+        true
     }
 
     /// Whether a turn has more to deliver.
@@ -410,7 +431,7 @@ impl<S: Sink> Core<S> {
     /// The next job that has ended; the users of those that were closed meanwhile are released.
     pub(super) fn next_job(&mut self) -> Option<(Id, S::User, Outcome)> {
         while let Some(task) = self.jobs.next_ended() {
-            let Some(outcome) = task.outcome.lock().take() else { continue };
+            let Some(mut outcome) = task.outcome.lock().take() else { continue };
             if self.jobs.take_orphan(task.id) {
                 self.release_handle(task.id);
                 continue;
@@ -419,9 +440,10 @@ impl<S: Sink> Core<S> {
                 self.connect_resolved(task.id, outcome);
                 continue;
             }
-            self.set_active(task.id, false);
+            let goes_on = self.jobs.put_back_rest(&task, &mut outcome);
+            self.set_active(task.id, goes_on);
             let Some(entry) = self.table.get_mut(task.id) else { continue };
-            if let Some(job) = entry.slot.job_mut() {
+            if let Some(job) = entry.slot.job_mut().filter(|_| !goes_on) {
                 job.task = None;
             }
             self.stats.events += 1;
