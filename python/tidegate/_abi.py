@@ -279,6 +279,7 @@ class tg_loop_options(ctypes.Structure):
         ("batch_data", ctypes.c_uint32),
         ("max_jobs", ctypes.c_uint32),
         ("reserved", ctypes.c_uint32),
+        ("max_job_bytes", ctypes.c_uint64),
     )
 
 
