@@ -407,8 +407,8 @@ static void h41_bytes_that_operations_hold_are_bounded(void)
     static char bytes[4000], lent[4000];
     tg_loop_options limited = TG_LOOP_OPTIONS_INIT;
     const tg_buffer pieces[] = { { bytes, 300 }, { bytes, 301 } };
-    seen it;
-    tg_file_options options = file_options(&it);
+    seen it, waiting;
+    tg_file_options options = file_options(&waiting);
     tg_handle opening, file, op[8] = { 0 };
     int fifo;
     limited.max_job_bytes = 1000;
@@ -432,7 +432,10 @@ static void h41_bytes_that_operations_hold_are_bounded(void)
     CHECK_CODE(tg_file_write(opening, -1, bytes, 1, &options, &op[7]), TG_ENOBUFS);
     CHECK_CODE(tg_close(op[5]), 0);
     MUST((fifo = open(scratch_path, O_WRONLY | O_CLOEXEC)) >= 0 && close(fifo) == 0);
+    CHECK_CODE(tg_loop_run(loop), 0);
     CHECK_CODE(tg_close(opening), 0);
+    CHECK_CODE(tg_loop_run(loop), 0);
+    CHECK(waiting.calls == 1 && waiting.status == 0 && waiting.released == 7); /* the opening, and six that were closed */
     file = open_file(loop, "file", TG_FILE_READ | TG_FILE_WRITE | TG_FILE_CREATE);
     for (int i = 0; i < 3; i++) { /* each when the one before is over */
         options = file_options(&it);
