@@ -83,11 +83,11 @@ static void operations_as_records(void)
 /* A directory whose list needs 20 records. */
 static void many_names(void)
 {
-    char name[NAME_LENGTH + 1];
+    char name[NAME_LENGTH + 16];
     memset(name, 'n', sizeof name);
     scratch_open();
     for (int i = 0; i < NAMES; i++) {
-        snprintf(name + NAME_LENGTH - 5, 6, "%05d", i);
+        snprintf(name + NAME_LENGTH - 5, 16, "%05d", i);
         file_with(name, "", 0);
     }
 }
