@@ -267,6 +267,12 @@ typedef struct tg_loop_options {
   uint32_t max_jobs;
   /** 0. */
   uint32_t reserved;
+  /**
+   * How many bytes operations on files may hold at once in memory of the library's: what tg_file_write and tg_file_writev
+   * copy, and the room of tg_file_read; 0: 1,073,741,824. More are TG_ENOBUFS, except for one while none is held. Memory
+   * that is lent to an operation does not count.
+   */
+  uint64_t max_job_bytes;
 } tg_loop_options;
 
 /** What a loop tells about itself. Times in nanoseconds, counts since the loop was made. */
@@ -2723,9 +2729,10 @@ TG_API int tg_udp_get_fd(tg_handle udp,
  * Record: a file was opened, or an operation on files is over. bits, as an int, below 0: the status; value: bytes that
  * were written or copied before the error. Else, for tg_file_read, bits: how many bytes, value: where they begin in
  * the batch's data. tg_file_stat and tg_path_stat: value: where the tg_file_info begins. tg_path_list: bits: how many
- * entries, value: where they begin: of each its type and its name's length (two uint32_t), its name, and one to
- * eight zeroes up to a multiple of eight bytes. tg_file_open: value: the descriptor. The others: bits: 0, value: how
- * many bytes. The handle closes, except that of a file that was opened.
+ * entries, and TG_FILE_MORE if another record brings more; value: where they begin: of each its type and its name's length
+ * (two uint32_t), its name, and one to eight zeroes up to a multiple of eight bytes. tg_file_open: value: the descriptor.
+ * The others: bits: 0, value: how many bytes. The handle closes, except that of a file that was opened, and of a list of
+ * which there is more.
  */
 #define TG_RECORD_FILE 11u
 
@@ -3245,6 +3252,12 @@ TG_API int tg_resolve_name_open(tg_loop loop,
 /** Flag of tg_file_sync: what only describes the file (its times) need not be on the disk. */
 #define TG_FILE_DATA_ONLY 256u
 
+/**
+ * In the bits of a TG_RECORD_FILE of tg_path_list, beside the number of entries: further records of the same handle bring
+ * the rest.
+ */
+#define TG_FILE_MORE 1073741824u
+
 /** Type of file: the file system does not tell. */
 #define TG_TYPE_UNKNOWN 0u
 
@@ -3418,7 +3431,7 @@ TG_API int tg_file_get_fd(tg_handle file,
 /**
  * Reads up to length bytes at offset of a file, into memory of the operation's, which the callback is shown; fewer
  * only at the file's end, 0 behind it. offset -1: one read from the current position, which it moves; it may bring
- * fewer.
+ * fewer. The memory is taken in this call, and counts for max_job_bytes of the loop until the callback comes.
  *
  * Like all operations on files: it runs on a thread of the loop's pool, several at a time and in no order; the callback
  * comes once, and the handle closes. One that must follow another is asked for in the other's callback. tg_handle_cancel
@@ -3429,7 +3442,7 @@ TG_API int tg_file_get_fd(tg_handle file,
  * Callable from callbacks: yes.
  * Ownership: options->user is the library's once 0 was returned.
  * Errors: TG_EINVAL (out is NULL; an offset below -1; unknown flags; no callback; functions on a batch loop; on a batch
- * loop, more than 66,048 bytes), TG_ENOBUFS (max_jobs of the loop), TG_ENOMEM (for length bytes, too), TG_ELIMIT,
+ * loop, more than 66,048 bytes), TG_ENOBUFS (max_jobs or max_job_bytes of the loop), TG_ENOMEM (for length bytes, too), TG_ELIMIT,
  * TG_ESTALE, TG_EKIND (file is not one), TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EAGAIN (no thread can be started).
  */
 TG_API int tg_file_read(tg_handle file,
@@ -3443,7 +3456,7 @@ TG_API int tg_file_read(tg_handle file,
  * is called with it, on the loop's thread, exactly once, before user is released. Its status is the callback's, or
  * TG_ECANCELED when that did not come. With NULL it is lent until the callback comes, or until user is released without
  * one. On a batch loop there are no functions: it is lent until one of the records TG_RECORD_FILE and TG_RECORD_CLOSED; the
- * number of bytes has no limit.
+ * number of bytes has no limit, and none of them count for max_job_bytes.
  *
  * Thread: the loop's.
  * Callable from callbacks: yes.
@@ -3460,7 +3473,8 @@ TG_API int tg_file_read_into(tg_handle file,
 
 /**
  * Writes bytes at offset of a file: all of them, unless there is an error; then the value says how many were written
- * before it. offset -1: at the current position, which it moves. They are copied before this returns. See tg_file_read
+ * before it. offset -1: at the current position, which it moves. They are copied before this returns, and the copy counts
+ * for max_job_bytes of the loop until the callback comes; tg_file_write_owned makes none. See tg_file_read
  * for what all operations have in common. A file that was opened with TG_FILE_APPEND takes them at its end. A
  * SIGPIPE or SIGXFSZ that this causes does not reach the program.
  *
@@ -3493,7 +3507,7 @@ TG_API int tg_file_writev(tg_handle file,
                           tg_handle *out);
 
 /**
- * As tg_file_write, without copying: the memory is lent to the operation, and nobody may change it until free_function
+ * As tg_file_write, without copying, and without a limit of bytes: they are the caller's own. The memory is lent to the operation, and nobody may change it until free_function
  * is called with it, on the loop's thread, exactly once, before user is released: when the operation is over, cancelled
  * or closed, or its loop is freed. Its status is the callback's, or TG_ECANCELED when that did not come; then all, a
  * part or nothing was written. With NULL it is lent until the callback comes, or until user is released without one (on a
@@ -3646,8 +3660,10 @@ TG_API int tg_path_rmdir(tg_loop loop, const char *path, const tg_file_options *
 
 /**
  * Asks what is in a directory: the result's entries, without "." and "..", in the file system's order, all in one event.
- * On a batch loop a list that needs more than 66,048 bytes ends with TG_ENOBUFS. See tg_file_read for what all operations
- * have in common.
+ * On a batch loop a list that needs more than 66,048 bytes comes in several records, one a turn: each but the last has
+ * TG_FILE_MORE in its bits, and the handle closes with the last; tg_close before keeps the rest from coming. The
+ * directory is read as a whole before the first event, and what was not told yet is held in memory. See tg_file_read for what
+ * all operations have in common.
  *
  * Thread: the loop's.
  * Callable from callbacks: yes.
@@ -3953,7 +3969,7 @@ TG_API int tg_watch_open(tg_loop loop,
 
 /* For example: tg_io_options options = TG_IO_OPTIONS_INIT; */
 #define TG_PROCESS_STATS_INIT { sizeof(tg_process_stats), 0, 0, 0 }
-#define TG_LOOP_OPTIONS_INIT { sizeof(tg_loop_options), 0, 0, 0, 0, 0, 0, 0, 0 }
+#define TG_LOOP_OPTIONS_INIT { sizeof(tg_loop_options), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 #define TG_LOOP_STATS_INIT { sizeof(tg_loop_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 #define TG_HANDLE_INFO_INIT { sizeof(tg_handle_info), 0, 0, 0, 0, 0, 0 }
 #define TG_IO_OPTIONS_INIT { sizeof(tg_io_options), NULL, NULL, NULL, 0, TG_LEVEL, 0 }

@@ -30,9 +30,10 @@ pub const TG_RECORD_DONE: u32 = 9;
 /// Record: a file was opened, or an operation on files is over. `bits`, as an int, below 0: the status; `value`: bytes that
 /// were written or copied before the error. Else, for tg_file_read, `bits`: how many bytes, `value`: where they begin in
 /// the batch's `data`. tg_file_stat and tg_path_stat: `value`: where the tg_file_info begins. tg_path_list: `bits`: how many
-/// entries, `value`: where they begin: of each its type and its name's length (two uint32_t), its name, and one to
-/// eight zeroes up to a multiple of eight bytes. tg_file_open: `value`: the descriptor. The others: `bits`: 0, `value`: how
-/// many bytes. The handle closes, except that of a file that was opened.
+/// entries, and TG_FILE_MORE if another record brings more; `value`: where they begin: of each its type and its name's length
+/// (two uint32_t), its name, and one to eight zeroes up to a multiple of eight bytes. tg_file_open: `value`: the descriptor.
+/// The others: `bits`: 0, `value`: how many bytes. The handle closes, except that of a file that was opened, and of a list of
+/// which there is more.
 pub const TG_RECORD_FILE: u32 = 11;
 
 /// Record: a listener has accepted a connection. `value`: its handle; `bits`: where in `data` its address is, a tg_address.

@@ -48,12 +48,16 @@ pub struct tg_loop_options {
     pub max_jobs: u32,
     /// 0.
     pub reserved: u32,
+    /// How many bytes operations on files may hold at once in memory of the library's: what tg_file_write and tg_file_writev
+    /// copy, and the room of tg_file_read; 0: 1,073,741,824. More are TG_ENOBUFS, except for one while none is held. Memory
+    /// that is lent to an operation does not count.
+    pub max_job_bytes: u64,
 }
 
 // SAFETY: repr(C), `size` first, integers only.
 unsafe impl Sized_ for tg_loop_options {
     members!(tg_loop_options: flags, batch_records, batch_submissions, max_posts, work_threads, batch_data, max_jobs,
-        reserved);
+        reserved, max_job_bytes);
     const DEFAULT: Self = tg_loop_options {
         size: 0,
         flags: 0,
@@ -64,6 +68,7 @@ unsafe impl Sized_ for tg_loop_options {
         batch_data: 0,
         max_jobs: 0,
         reserved: 0,
+        max_job_bytes: 0,
     };
 }
 
@@ -165,12 +170,8 @@ pub(crate) fn make(options: tg_loop_options) -> Result<CLoop> {
     if options.batch_data != 0 && !DATA.contains(&options.batch_data) {
         return Err(Error::invalid("batch_data is below 131,072 or above 1,073,741,824"));
     }
-    let engine = LoopOptions {
-        max_posts: options.max_posts,
-        work_threads: options.work_threads,
-        max_jobs: options.max_jobs,
-        ..LoopOptions::default()
-    };
+    let tg_loop_options { max_posts, work_threads, max_jobs, max_job_bytes, .. } = options;
+    let engine = LoopOptions { max_posts, work_threads, max_jobs, max_job_bytes, ..LoopOptions::default() };
     if options.flags & TG_LOOP_BATCH == 0 {
         return EventLoop::new(Outlet::Callbacks, engine, &POSTS);
     }

@@ -41,6 +41,9 @@ pub const TG_FILE_DIRECTORY: u32 = 0x40;
 pub const TG_FILE_NO_FOLLOW: u32 = 0x80;
 /// Flag of tg_file_sync: what only describes the file (its times) need not be on the disk.
 pub const TG_FILE_DATA_ONLY: u32 = 0x100;
+/// In the `bits` of a TG_RECORD_FILE of tg_path_list, beside the number of entries: further records of the same handle bring
+/// the rest.
+pub const TG_FILE_MORE: u32 = 0x4000_0000;
 
 /// Type of file: the file system does not tell.
 pub const TG_TYPE_UNKNOWN: u32 = 0;

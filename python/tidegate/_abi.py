@@ -154,6 +154,7 @@ TG_FILE_APPEND = 0x20
 TG_FILE_DIRECTORY = 0x40
 TG_FILE_NO_FOLLOW = 0x80
 TG_FILE_DATA_ONLY = 0x100
+TG_FILE_MORE = 0x40000000
 TG_TYPE_UNKNOWN = 0
 TG_TYPE_REGULAR = 1
 TG_TYPE_DIRECTORY = 2
@@ -278,6 +279,7 @@ class tg_loop_options(ctypes.Structure):
         ("batch_data", ctypes.c_uint32),
         ("max_jobs", ctypes.c_uint32),
         ("reserved", ctypes.c_uint32),
+        ("max_job_bytes", ctypes.c_uint64),
     )
 
 

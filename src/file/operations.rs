@@ -21,7 +21,7 @@ macro_rules! operation {
 
 /// Reads up to `length` bytes at `offset` of a file, into memory of the operation's, which the callback is shown; fewer
 /// only at the file's end, 0 behind it. `offset` -1: one read from the current position, which it moves; it may bring
-/// fewer.
+/// fewer. The memory is taken in this call, and counts for max_job_bytes of the loop until the callback comes.
 ///
 /// Like all operations on files: it runs on a thread of the loop's pool, several at a time and in no order; the callback
 /// comes once, and the handle closes. One that must follow another is asked for in the other's callback. tg_handle_cancel
@@ -32,7 +32,7 @@ macro_rules! operation {
 /// Callable from callbacks: yes.
 /// Ownership: `options->user` is the library's once 0 was returned.
 /// Errors: TG_EINVAL (`out` is NULL; an offset below -1; unknown flags; no callback; functions on a batch loop; on a batch
-/// loop, more than 66,048 bytes), TG_ENOBUFS (max_jobs of the loop), TG_ENOMEM (for `length` bytes, too), TG_ELIMIT,
+/// loop, more than 66,048 bytes), TG_ENOBUFS (max_jobs or max_job_bytes of the loop), TG_ENOMEM (for `length` bytes, too), TG_ELIMIT,
 /// TG_ESTALE, TG_EKIND (`file` is not one), TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EAGAIN (no thread can be started).
 ///
 /// # Safety
@@ -56,7 +56,7 @@ pub unsafe extern "C" fn tg_file_read(
 /// is called with it, on the loop's thread, exactly once, before `user` is released. Its `status` is the callback's, or
 /// TG_ECANCELED when that did not come. With NULL it is lent until the callback comes, or until `user` is released without
 /// one. On a batch loop there are no functions: it is lent until one of the records TG_RECORD_FILE and TG_RECORD_CLOSED; the
-/// number of bytes has no limit.
+/// number of bytes has no limit, and none of them count for max_job_bytes.
 ///
 /// Thread: the loop's.
 /// Callable from callbacks: yes.
@@ -95,7 +95,8 @@ fn read_into(
 }
 
 /// Writes bytes at `offset` of a file: all of them, unless there is an error; then the value says how many were written
-/// before it. `offset` -1: at the current position, which it moves. They are copied before this returns. See tg_file_read
+/// before it. `offset` -1: at the current position, which it moves. They are copied before this returns, and the copy counts
+/// for max_job_bytes of the loop until the callback comes; tg_file_write_owned makes none. See tg_file_read
 /// for what all operations have in common. A file that was opened with TG_FILE_APPEND takes them at its end. A
 /// SIGPIPE or SIGXFSZ that this causes does not reach the program.
 ///
@@ -124,8 +125,9 @@ pub unsafe extern "C" fn tg_file_write(
 }
 
 fn write(file: tg_handle, offset: i64, bytes: Vec<u8>, options: tg_file_options) -> Result<tg_handle> {
+    let held = bytes.len() as u64;
     operation!(file, options, |event_loop, id, user, referenced| {
-        event_loop.file_write(id, offset, bytes, user, referenced)
+        event_loop.file_write(id, offset, bytes, held, user, referenced)
     })
 }
 
@@ -165,7 +167,7 @@ unsafe fn gather(buffers: *const tg_buffer, count: usize) -> Result<Vec<u8>> {
     Ok(all)
 }
 
-/// As tg_file_write, without copying: the memory is lent to the operation, and nobody may change it until `free_function`
+/// As tg_file_write, without copying, and without a limit of bytes: they are the caller's own. The memory is lent to the operation, and nobody may change it until `free_function`
 /// is called with it, on the loop's thread, exactly once, before `user` is released: when the operation is over, cancelled
 /// or closed, or its loop is freed. Its `status` is the callback's, or TG_ECANCELED when that did not come; then all, a
 /// part or nothing was written. With NULL it is lent until the callback comes, or until `user` is released without one (on a
@@ -201,7 +203,7 @@ fn write_owned(
     let carried = owned.as_ref();
     let open = || {
         operation!(file, options, |event_loop, id, user, referenced| {
-            event_loop.file_write(id, offset, bytes, user.owning(carried)?, referenced)
+            event_loop.file_write(id, offset, bytes, 0, user.owning(carried)?, referenced)
         })
     };
     owned.keep_if(open())

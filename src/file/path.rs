@@ -152,8 +152,10 @@ pub unsafe extern "C" fn tg_path_rmdir(
 }
 
 /// Asks what is in a directory: the result's `entries`, without "." and "..", in the file system's order, all in one event.
-/// On a batch loop a list that needs more than 66,048 bytes ends with TG_ENOBUFS. See tg_file_read for what all operations
-/// have in common.
+/// On a batch loop a list that needs more than 66,048 bytes comes in several records, one a turn: each but the last has
+/// TG_FILE_MORE in its `bits`, and the handle closes with the last; tg_close before keeps the rest from coming. The
+/// directory is read as a whole before the first event, and what was not told yet is held in memory. See tg_file_read for what
+/// all operations have in common.
 ///
 /// Thread: the loop's.
 /// Callable from callbacks: yes.

@@ -1,6 +1,6 @@
 //! How results of operations on files leave, as structures for callbacks and as records.
 
-use super::{tg_file_cb, tg_file_entry, tg_file_info, tg_file_result};
+use super::{TG_FILE_MORE, tg_file_cb, tg_file_entry, tg_file_info, tg_file_result};
 use crate::batch_sink::Batch;
 use crate::callbacks::{Callback, User};
 use crate::convert::{Lent, bytes_of};
@@ -174,13 +174,16 @@ pub(crate) fn tell(outcome: &Outcome, data: *const c_void, call: impl FnOnce(*co
 /// The bits and the value of a record.
 pub(crate) fn record(outcome: &Outcome, batch: &Batch) -> (u32, i64) {
     let (status, value) = (status_of(outcome), value_of(outcome));
-    let Outcome::File(FileResult { error: None, carried, value: count }) = outcome else {
+    let Outcome::File(FileResult { error: None, carried, value: count, more }) = outcome else {
         return (status as u32, value);
     };
     match carried {
         Carried::Nothing => (0, value),
         Carried::Data(bytes) => (*count as u32, batch.carry(&[bytes])),
         Carried::Info(info) => (0, batch.carry(&[bytes_of(&[info_of(info)])])),
-        Carried::Listing(listing) => (*count as u32, batch.carry(&[listing.bytes()])),
+        Carried::Listing(listing) => {
+            let more = if *more { TG_FILE_MORE } else { 0 };
+            (*count as u32 | more, batch.carry(&[listing.bytes()]))
+        }
     }
 }

@@ -16,7 +16,7 @@ AT(tg_process_stats, live_loops, 8);
 AT(tg_process_stats, live_pollers, 16);
 AT(tg_process_stats, waits, 24);
 
-SIZE(tg_loop_options, 40);
+SIZE(tg_loop_options, 48);
 AT(tg_loop_options, flags, 8);
 AT(tg_loop_options, batch_records, 12);
 AT(tg_loop_options, batch_submissions, 16);
@@ -25,6 +25,7 @@ AT(tg_loop_options, work_threads, 24);
 AT(tg_loop_options, batch_data, 28);
 AT(tg_loop_options, max_jobs, 32);
 AT(tg_loop_options, reserved, 36);
+AT(tg_loop_options, max_job_bytes, 40);
 
 SIZE(tg_loop_stats, 96);
 AT(tg_loop_stats, turns, 8);
@@ -281,6 +282,7 @@ IS(TG_FILE_APPEND, 0x20u);
 IS(TG_FILE_DIRECTORY, 0x40u);
 IS(TG_FILE_NO_FOLLOW, 0x80u);
 IS(TG_FILE_DATA_ONLY, 0x100u);
+IS(TG_FILE_MORE, 0x40000000u);
 IS(TG_TYPE_UNKNOWN, 0u);
 IS(TG_TYPE_BLOCK, 7u);
 IS(TG_POLLER_INTERRUPTIBLE, 0x2u);
@@ -355,7 +357,7 @@ static void initialisers(void)
     CHECK_EQ(udp_stats.size, sizeof udp_stats);
     CHECK_EQ(loop.size, sizeof loop);
     CHECK_EQ(loop.flags + loop.batch_records + loop.batch_submissions + loop.max_posts, 0);
-    CHECK_EQ(loop.work_threads + loop.batch_data + loop.max_jobs + loop.reserved, 0);
+    CHECK_EQ(loop.work_threads + loop.batch_data + loop.max_jobs + loop.reserved + loop.max_job_bytes, 0);
     CHECK_EQ(stats.size, sizeof stats);
     CHECK_EQ(info.size, sizeof info);
     CHECK_EQ(io.size, sizeof io);

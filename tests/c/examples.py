@@ -11,7 +11,6 @@ import signal
 import socket
 import struct
 import subprocess
-import tempfile
 import threading
 import time
 from typing import Callable, List, Sequence, Tuple
@@ -272,6 +271,14 @@ class Watched:
         self.process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.output = b""
 
+    def __enter__(self) -> Watched:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:  # something has failed
+            self.process.kill()
+            self.process.communicate()
+
     def until(self, text: bytes) -> bytes:
         """Reads until that has been said; what came before."""
         assert self.process.stdout is not None
@@ -282,13 +289,13 @@ class Watched:
             if not piece:
                 self.process.kill()
                 self.process.wait()
-                raise Failure(f"it did not say {text!r}, but {self.output!r}")
+                raise Failure(f"it did not say {text[:1000]!r}, but {self.output[:1000]!r}")
             self.output += piece
         before, _, self.output = self.output.partition(text)
         return before
 
-    def end(self) -> None:
-        self.process.send_signal(signal.SIGTERM)
+    def end(self, how: signal.Signals = signal.SIGTERM) -> None:
+        self.process.send_signal(how)
         rest, _ = self.process.communicate(timeout=LIMIT)
         self.output += rest
         if self.process.returncode != 0:
@@ -322,35 +329,5 @@ def restart_a_few_times(program: pathlib.Path, wrapper: List[str], env: dict) ->
         raise Failure(f"exit {done.returncode}: {done.stdout!r}")
 
 
-def follow_a_file(program: pathlib.Path, wrapper: List[str], env: dict) -> None:
-    """A file that comes up, grows, is cut short, rotated, replaced, and removed."""
-    with tempfile.TemporaryDirectory() as place:
-        log = pathlib.Path(place, "log")
-        pathlib.Path(place, "log.0").write_text("first\n")
-        watched = Watched([*wrapper, str(program), str(log)], env)
-        pathlib.Path(place, "log.0").rename(log)
-        watched.until(b"first\n")
-        with log.open("a") as file:
-            for number in range(100):
-                file.write(f"line {number}\n")
-                file.flush()
-        watched.until(b"line 99\n")
-        log.write_text("short\n")
-        watched.until(b"short\n")
-        with log.open("a") as file:
-            log.rename(f"{log}.1")
-            file.write("into the old one\n")
-        log.write_text("rotated\n")
-        watched.until(b"into the old one\n")
-        watched.until(b"rotated\n")
-        pathlib.Path(place, "new").write_text("replaced\n")
-        pathlib.Path(place, "new").replace(log)
-        watched.until(b"replaced\n")
-        log.unlink()
-        log.write_text("made anew\n")
-        watched.until(b"made anew\n")
-        watched.end()
-
-
 #: What is done with an example besides running it to its end.
-MORE = {"14_supervisor": [supervise, restart_a_few_times], "15_tail": [follow_a_file]}
+MORE = {"14_supervisor": [supervise, restart_a_few_times]}

@@ -403,6 +403,55 @@ static void reads_into_memory_of_the_callers(void)
     teardown(1);
 }
 
+/* What is asked for while the file is being opened waits, here for the writer of a FIFO.
+ * mutation: reads do not count; lent memory counts; what was closed, or is over, counts on. */
+static void h41_bytes_that_operations_hold_are_bounded(void)
+{
+    static char bytes[4000], lent[4000];
+    tg_loop_options limited = TG_LOOP_OPTIONS_INIT;
+    const tg_buffer pieces[] = { { bytes, 300 }, { bytes, 301 } };
+    seen it, waiting;
+    tg_file_options options = file_options(&waiting);
+    tg_handle opening, file, op[8] = { 0 };
+    int fifo;
+    limited.max_job_bytes = 1000;
+    MUST(tg_loop_new(&limited, &loop) == 0);
+    scratch_open();
+    MUST(mkfifo(in_scratch("fifo"), 0600) == 0);
+    CHECK_CODE(tg_file_open(loop, scratch_path, TG_FILE_READ, 0, &options, &opening), 0);
+    CHECK_CODE(tg_file_write(opening, -1, bytes, 400, &options, &op[0]), 0);
+    CHECK_CODE(tg_file_writev(opening, -1, pieces, 2, &options, &op[7]), TG_ENOBUFS);
+    CHECK_CODE(tg_file_read(opening, -1, 601, &options, &op[7]), TG_ENOBUFS);
+    CHECK_CODE(tg_file_write(opening, -1, bytes, 601, &options, &op[7]), TG_ENOBUFS);
+    CHECK_EQ(op[7], 0);
+    CHECK_CODE(tg_file_read(opening, -1, 600, &options, &op[1]), 0);
+    CHECK_CODE(tg_file_read(opening, -1, 1, &options, &op[7]), TG_ENOBUFS);
+    CHECK_CODE(tg_file_write_owned(opening, -1, bytes, sizeof bytes, NULL, &options, &op[2]), 0);
+    CHECK_CODE(tg_file_read_into(opening, -1, lent, sizeof lent, NULL, &options, &op[3]), 0);
+    CHECK_CODE(tg_close(op[1]), 0);
+    CHECK_CODE(tg_file_read(opening, -1, 600, &options, &op[4]), 0);
+    for (int i = 0; i < 5; i++) CHECK_CODE(tg_close(op[i]), i == 1 ? TG_ESTALE : 0);
+    CHECK_CODE(tg_file_read(opening, -1, 5000, &options, &op[5]), 0); /* one alone, of any size */
+    CHECK_CODE(tg_file_write(opening, -1, bytes, 1, &options, &op[7]), TG_ENOBUFS);
+    CHECK_CODE(tg_close(op[5]), 0);
+    MUST((fifo = open(scratch_path, O_WRONLY | O_CLOEXEC)) >= 0 && close(fifo) == 0);
+    CHECK_CODE(tg_loop_run(loop), 0);
+    CHECK_CODE(tg_close(opening), 0);
+    CHECK_CODE(tg_loop_run(loop), 0);
+    CHECK(waiting.calls == 1 && waiting.status == 0 && waiting.released == 7); /* the opening, and six that were closed */
+    file = open_file(loop, "file", TG_FILE_READ | TG_FILE_WRITE | TG_FILE_CREATE);
+    for (int i = 0; i < 3; i++) { /* each when the one before is over */
+        options = file_options(&it);
+        CHECK_CODE(tg_file_write(file, 0, bytes, 4000, &options, &op[6]), 0);
+        finish(loop, &it, 0, 4000);
+        options = file_options(&it);
+        CHECK_CODE(tg_file_read(file, 0, 4000, &options, &op[6]), 0);
+        finish(loop, &it, 0, 4000);
+        free(it.data);
+    }
+    teardown(1);
+}
+
 int main(void)
 {
     harness_begin();
@@ -419,5 +468,6 @@ int main(void)
     RUN(a_thousand_reads_at_once);
     RUN(standard_input_from_a_file);
     RUN(reads_into_memory_of_the_callers);
+    RUN(h41_bytes_that_operations_hold_are_bounded);
     return harness_end();
 }

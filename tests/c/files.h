@@ -150,4 +150,14 @@ static inline char *bytes_from(size_t begin, size_t length)
     return bytes;
 }
 
+/* Ends a child by another program: what the library has leaked there on purpose, because a thread of the parent may have
+ * been changing it, is no finding of valgrind's or AddressSanitizer's. */
+static inline void child_becomes_its_result(void)
+{
+    const char *result = harness_bad == 0 ? "true" : "false";
+    fflush(stdout);
+    execlp(result, result, (char *)NULL);
+    _exit(127);
+}
+
 #endif

@@ -224,16 +224,6 @@ static void h03_a_callback_frees_the_loop(void)
     scratch_close();
 }
 
-/* Ends a child by another program: what the library has leaked there on purpose, because a thread of the parent may have
- * been changing it, is no finding of valgrind's or AddressSanitizer's. */
-static void child_becomes_its_result(void)
-{
-    const char *result = harness_bad == 0 ? "true" : "false";
-    fflush(stdout);
-    execlp(result, result, (char *)NULL);
-    _exit(127);
-}
-
 /* Signals that come to no thread of the program; the disposition is the default, which would end it. */
 static void check_no_signal_waits(int signum)
 {

@@ -272,7 +272,7 @@ static int use_group(grown *it)
 }
 
 /* Where members end, and so where an older structure can have ended; 0 ends the list. */
-static const size_t ends_loop[] = { 8, 12, 16, 20, 24, 28, 32, 36, 40, 0 };
+static const size_t ends_loop[] = { 8, 12, 16, 20, 24, 28, 32, 36, 40, 48, 0 };
 static const size_t ends_poller[] = { 8, 12, 16, 0 };
 static const size_t ends_io[] = { 8, 16, 24, 32, 36, 40, 48, 0 };
 static const size_t ends_process[] = { 8, 16, 24, 32, 40, 48, 56, 64, 72, 76, 80, 84, 88, 0 };

@@ -7,7 +7,7 @@
 use super::conn::{Shape, Timeouts};
 use super::connect::{ConnectOptions, begin};
 use super::core::{Core, Slot, Told};
-use super::jobs::{JobKind, Outcome, Task};
+use super::jobs::{JobKind, Needs, Outcome, Task};
 use super::limits::ATTEMPT_DELAY_NS;
 use super::{EventLoop, Sink};
 use crate::base::address::Address;
@@ -69,7 +69,9 @@ impl<S: Sink> EventLoop<S> {
 impl<S: Sink> Core<S> {
     fn connect_begin(&mut self, id: Id, query: Query, options: ConnectOptions, shape: Rc<Shape>) -> Result<()> {
         let timer = self.timers.create(id.raw())?;
-        let look_up = self.jobs.submit(id, JobKind::Resolve, &[], move || Outcome::Addresses(resolve::look_up(&query)));
+        let look_up = self
+            .jobs
+            .submit(id, JobKind::Resolve, Needs::default(), move || Outcome::Addresses(resolve::look_up(&query)));
         let look_up = match look_up {
             Ok(task) => Some(task),
             Err(error) => {

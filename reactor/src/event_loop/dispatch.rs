@@ -3,6 +3,7 @@
 use super::core::Told;
 use super::releases::Release;
 use super::{Event, EventLoop, Outcome, Sink};
+use crate::base::file::FileResult;
 use crate::base::id::Id;
 use crate::sys::{Fd, clock};
 use std::os::fd::IntoRawFd;
@@ -33,7 +34,7 @@ impl<S: Sink> EventLoop<S> {
             }
             Told::Done(outcome) => {
                 call(Event::Done(&outcome));
-                if !matches!(*outcome, Outcome::Opened(_)) {
+                if !matches!(*outcome, Outcome::Opened(_) | Outcome::File(FileResult { more: true, .. })) {
                     // Stale when the callback has closed it.
                     let _ = self.close(id);
                 }

@@ -4,7 +4,7 @@
 //! shares the file; it may be asked for while the file is being opened, and is then kept back until that is over.
 
 use super::core::{Core, Slot};
-use super::jobs::{JobKind, JobSlot, Outcome};
+use super::jobs::{JobKind, JobSlot, Needs, Outcome};
 use super::{EventLoop, Sink};
 use crate::base::error::{Error, Result};
 use crate::base::file::FileResult;
@@ -105,7 +105,7 @@ impl<S: Sink> EventLoop<S> {
         let shared = SharedFile::opening();
         let opener = Opener { shared: shared.clone(), pool: core.jobs.entrance(JobKind::File) };
         let slot = |job| Slot::File(Box::new(FileSlot { job, shared }));
-        core.job_start(JobKind::File, user, referenced, &[], slot, move || opener.open(&path, flags, mode))
+        core.job_start(JobKind::File, user, referenced, Needs::default(), slot, move || opener.open(&path, flags, mode))
     }
 
     /// Makes a file of a descriptor that `take` gives away, which is called when nothing can fail any more.
@@ -152,7 +152,7 @@ impl<S: Sink> EventLoop<S> {
         self.core()?.shared_file(file)?;
         let mut buffer = Vec::new();
         buffer.try_reserve_exact(length)?;
-        self.on_file(file, user, referenced, move |fd| steps::read(fd, buffer, length, at))
+        self.on_file(file, length as u64, user, referenced, move |fd| steps::read(fd, buffer, length, at))
     }
 
     /// The same into memory that is lent to the operation.
@@ -163,18 +163,19 @@ impl<S: Sink> EventLoop<S> {
         &self, file: Id, offset: i64, mut room: B, user: S::User, referenced: bool,
     ) -> Result<Id> {
         let at = place(offset)?;
-        self.on_file(file, user, referenced, move |fd| steps::read_into(fd, room.as_mut(), at))
+        self.on_file(file, 0, user, referenced, move |fd| steps::read_into(fd, room.as_mut(), at))
     }
 
-    /// Writes all of it.
+    /// Writes all of it. `held`: how many bytes of it are a copy that was made for this, and count for
+    /// [`LoopOptions::max_job_bytes`](super::LoopOptions::max_job_bytes).
     ///
     /// # Errors
     /// As [`EventLoop::file_read`].
     pub fn file_write<B: AsRef<[u8]> + Send + 'static>(
-        &self, file: Id, offset: i64, bytes: B, user: S::User, referenced: bool,
+        &self, file: Id, offset: i64, bytes: B, held: u64, user: S::User, referenced: bool,
     ) -> Result<Id> {
         let at = place(offset)?;
-        self.on_file(file, user, referenced, move |fd| steps::write(fd, bytes.as_ref(), at))
+        self.on_file(file, held, user, referenced, move |fd| steps::write(fd, bytes.as_ref(), at))
     }
 
     /// Waits until what was written is on the disk.
@@ -182,7 +183,7 @@ impl<S: Sink> EventLoop<S> {
     /// # Errors
     /// As [`EventLoop::file_read`].
     pub fn file_sync(&self, file: Id, data_only: bool, user: S::User, referenced: bool) -> Result<Id> {
-        self.on_file(file, user, referenced, move |fd| file::sync(fd, data_only).into())
+        self.on_file(file, 0, user, referenced, move |fd| file::sync(fd, data_only).into())
     }
 
     /// What the system knows of it.
@@ -190,7 +191,7 @@ impl<S: Sink> EventLoop<S> {
     /// # Errors
     /// As [`EventLoop::file_read`].
     pub fn file_stat(&self, file: Id, user: S::User, referenced: bool) -> Result<Id> {
-        self.on_file(file, user, referenced, move |fd| file::stat(fd).into())
+        self.on_file(file, 0, user, referenced, move |fd| file::stat(fd).into())
     }
 
     /// Sets its length.
@@ -201,7 +202,7 @@ impl<S: Sink> EventLoop<S> {
         if size < 0 {
             return Err(Error::invalid("the length is negative"));
         }
-        self.on_file(file, user, referenced, move |fd| file::truncate(fd, size).into())
+        self.on_file(file, 0, user, referenced, move |fd| file::truncate(fd, size).into())
     }
 
     /// Copies up to `length` bytes from one file to another of the same loop.
@@ -215,7 +216,8 @@ impl<S: Sink> EventLoop<S> {
         let mut core = self.core()?;
         let (from, to) = (core.shared_file(from)?, core.shared_file(to)?);
         let gates = [from.clone(), to.clone()];
-        core.job_start(JobKind::File, user, referenced, &gates, Slot::Job, move || match (from.peek(), to.peek()) {
+        let gates = Needs { files: &gates, bytes: 0 };
+        core.job_start(JobKind::File, user, referenced, gates, Slot::Job, move || match (from.peek(), to.peek()) {
             (Ok(from), Ok(to)) => Outcome::File(steps::copy(from, from_at, to, to_at, length)),
             (Err(error), _) | (_, Err(error)) => Outcome::File(error.into()),
         })
@@ -233,12 +235,14 @@ impl<S: Sink> EventLoop<S> {
     }
 
     fn on_file(
-        &self, file: Id, user: S::User, referenced: bool, act: impl FnOnce(&OwnedFd) -> FileResult + Send + 'static,
+        &self, file: Id, bytes: u64, user: S::User, referenced: bool,
+        act: impl FnOnce(&OwnedFd) -> FileResult + Send + 'static,
     ) -> Result<Id> {
         let mut core = self.core()?;
         let file = core.shared_file(file)?;
         let gates = [file.clone()];
-        core.job_start(JobKind::File, user, referenced, &gates, Slot::Job, move || {
+        let needs = Needs { files: &gates, bytes };
+        core.job_start(JobKind::File, user, referenced, needs, Slot::Job, move || {
             Outcome::File(file.peek().map_or_else(FileResult::from, act))
         })
     }

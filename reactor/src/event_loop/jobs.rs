@@ -5,7 +5,7 @@
 //! carried is released only then if the function may be using it.
 
 use super::core::{Core, Slot};
-use super::limits::{DEFAULT_MAX_JOBS, MIN_WORK_THREADS, RESOLVE_THREADS};
+use super::limits::{DEFAULT_MAX_JOB_BYTES, DEFAULT_MAX_JOBS, MIN_WORK_THREADS, RESOLVE_THREADS};
 use super::{EventLoop, LoopOptions, Sink};
 use crate::base::address::Address;
 use crate::base::error::{Error, Result};
@@ -105,11 +105,22 @@ impl Slot {
     }
 }
 
+/// What a job takes besides a thread.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Needs<'a> {
+    /// They must be open.
+    pub(super) files: &'a [Arc<SharedFile>],
+    /// Bytes that it holds until its end was told or it was taken back.
+    pub(super) bytes: u64,
+}
+
 type Run = Box<dyn FnOnce() -> Outcome + Send>;
 
 /// What the thread and the loop share of one job.
 pub(super) struct Task {
     id: Id,
+    /// See [`Needs`].
+    bytes: u64,
     /// Taken by whoever comes first: the thread that runs it, or the loop that cancels it.
     run: Lock<Option<Run>>,
     outcome: Lock<Option<Outcome>>,
@@ -130,6 +141,9 @@ pub(super) struct Jobs {
     most: [usize; LANES],
     /// More than this are not accepted.
     most_jobs: usize,
+    /// What jobs hold, and the most that they may.
+    bytes: u64,
+    most_bytes: u64,
     ended: Arc<Ended>,
     /// Taken from `ended` and not delivered yet.
     taken: Vec<Arc<Task>>,
@@ -145,10 +159,13 @@ pub(super) struct Jobs {
 impl Jobs {
     pub(super) fn new(owner: Id, options: &LoopOptions) -> Jobs {
         let most_jobs = if options.max_jobs == 0 { DEFAULT_MAX_JOBS } else { options.max_jobs };
+        let most_bytes = if options.max_job_bytes == 0 { DEFAULT_MAX_JOB_BYTES } else { options.max_job_bytes };
         Jobs {
             pools: [const { None }; LANES],
             most: [options.work_threads as usize, RESOLVE_THREADS],
             most_jobs: most_jobs as usize,
+            bytes: 0,
+            most_bytes,
             ended: Ended::new(owner),
             taken: Vec::new(),
             next: 0,
@@ -158,11 +175,19 @@ impl Jobs {
         }
     }
 
-    /// Takes now what the job's end will need, so that it cannot be lost.
-    fn reserve(&mut self) -> Result<()> {
+    fn reserve(&mut self, bytes: u64) -> Result<()> {
         if self.outstanding.max(self.ended.queued.load(Ordering::Relaxed)) >= self.most_jobs {
             return Err(Error::NO_BUFFERS.because("max_jobs of the loop wait already"));
         }
+        // One alone may be of any size: what is too large for the limit would never be taken.
+        if bytes > 0 && self.bytes > 0 && self.bytes.saturating_add(bytes) > self.most_bytes {
+            return Err(Error::NO_BUFFERS.because("more than max_job_bytes of the loop would be held"));
+        }
+        self.make_room()
+    }
+
+    /// Takes now what the end of one more job will need, so that it cannot be lost.
+    fn make_room(&mut self) -> Result<()> {
         let all = self.outstanding + 1;
         let mut ended = self.ended.tasks.lock();
         let missing = all.saturating_sub(ended.len());
@@ -171,24 +196,31 @@ impl Jobs {
         Ok(self.orphans.try_reserve(all)?)
     }
 
+    /// A job holds its bytes no longer.
+    fn let_go(&mut self, task: &Task) {
+        self.bytes = self.bytes.saturating_sub(task.bytes);
+    }
+
     /// Has a thread run it; its outcome comes under that id. A file that is not open yet keeps its jobs back until it is.
     ///
     /// # Errors
     /// [`Error::NO_BUFFERS`], [`Error::NO_MEMORY`]; EAGAIN when no thread can be started.
     pub(super) fn submit(
-        &mut self, id: Id, kind: JobKind, files: &[Arc<SharedFile>], run: impl FnOnce() -> Outcome + Send + 'static,
+        &mut self, id: Id, kind: JobKind, needs: Needs<'_>, run: impl FnOnce() -> Outcome + Send + 'static,
     ) -> Result<Arc<Task>> {
-        self.reserve()?;
-        let task = Arc::new(Task { id, run: Lock::new(Some(Box::new(run))), outcome: Lock::new(None) });
+        self.reserve(needs.bytes)?;
+        let task =
+            Arc::new(Task { id, bytes: needs.bytes, run: Lock::new(Some(Box::new(run))), outcome: Lock::new(None) });
         let (carried, ended) = (task.clone(), self.ended.clone());
         let job: Job = Box::new(move || carried.run(&ended));
-        let job = files.iter().fold(job, |job, file| file.clone().before(job));
+        let job = needs.files.iter().fold(job, |job, file| file.clone().before(job));
         self.ended.queued.fetch_add(1, Ordering::Relaxed);
         if let Err(error) = self.pool(kind).submit(job) {
             self.ended.queued.fetch_sub(1, Ordering::Relaxed);
             return Err(error);
         }
         self.outstanding += 1;
+        self.bytes += needs.bytes;
         Ok(task)
     }
 
@@ -246,6 +278,23 @@ impl Jobs {
         Some(task)
     }
 
+    /// What one event cannot tell of an outcome is for the next turn, so that a long list leaves the others theirs. Whether
+    /// there is such a rest.
+    fn put_back_rest(&mut self, task: &Arc<Task>, outcome: &mut Outcome) -> bool {
+        let Outcome::File(result) = outcome else { return false };
+        let Some(rest) = result.take_rest() else { return false };
+        *task.outcome.lock() = Some(Outcome::File(rest));
+        if self.make_room().is_ok() {
+            self.outstanding += 1;
+            self.ended.tasks.lock().push(task.clone());
+            self.ended.pending.store(true, Ordering::SeqCst);
+        } else {
+            // It was just taken from there, and comes again in this turn.
+            self.next -= 1;
+        }
+        true
+    }
+
     /// Whether a turn has more to deliver.
     pub(super) fn has_ended(&self) -> bool {
         self.next < self.taken.len()
@@ -283,6 +332,7 @@ impl Jobs {
             std::mem::forget(old);
         }
         (self.inherited, self.outstanding) = (false, 0);
+        self.bytes = self.taken[self.next..].iter().map(|task| task.bytes).sum();
         std::mem::take(&mut self.orphans)
     }
 
@@ -293,7 +343,7 @@ impl Jobs {
             return;
         };
         let outcome = Lock::new(Some(Outcome::Failed(Error::FORKED)));
-        let task = Arc::new(Task { id: old.id, run: Lock::new(None), outcome });
+        let task = Arc::new(Task { id: old.id, bytes: 0, run: Lock::new(None), outcome });
         // A thread of the parent may have been changing it.
         std::mem::forget(old);
         self.taken.push(task.clone());
@@ -370,16 +420,16 @@ impl<S: Sink> Core<S> {
     pub(super) fn job_open(
         &mut self, kind: JobKind, user: S::User, referenced: bool, run: impl FnOnce() -> Outcome + Send + 'static,
     ) -> Result<Id> {
-        self.job_start(kind, user, referenced, &[], Slot::Job, run)
+        self.job_start(kind, user, referenced, Needs::default(), Slot::Job, run)
     }
 
     /// The same for a handle that is more than the job, or a job that needs files to be open.
     pub(super) fn job_start(
-        &mut self, kind: JobKind, user: S::User, referenced: bool, files: &[Arc<SharedFile>],
+        &mut self, kind: JobKind, user: S::User, referenced: bool, needs: Needs<'_>,
         slot: impl FnOnce(JobSlot) -> Slot, run: impl FnOnce() -> Outcome + Send + 'static,
     ) -> Result<Id> {
         let id = self.reserve(user, referenced)?;
-        match self.jobs.submit(id, kind, files, run) {
+        match self.jobs.submit(id, kind, needs, run) {
             Ok(task) => {
                 self.entry(id)?.slot = slot(JobSlot { kind, task: Some(task) });
                 self.set_active(id, true);
@@ -402,6 +452,7 @@ impl<S: Sink> Core<S> {
             }
             Some(task) if task.take_back() => {
                 self.jobs.outstanding -= 1;
+                self.jobs.let_go(&task);
                 true
             }
             Some(_) => !job.kind.uses_user(),
@@ -416,7 +467,8 @@ impl<S: Sink> Core<S> {
     /// The next job that has ended; the users of those that were closed meanwhile are released.
     pub(super) fn next_job(&mut self) -> Option<(Id, S::User, Outcome)> {
         while let Some(task) = self.jobs.next_ended() {
-            let Some(outcome) = task.outcome.lock().take() else { continue };
+            let Some(mut outcome) = task.outcome.lock().take() else { continue };
+            self.jobs.let_go(&task);
             if self.jobs.take_orphan(task.id) {
                 self.release_handle(task.id);
                 continue;
@@ -425,9 +477,10 @@ impl<S: Sink> Core<S> {
                 self.connect_resolved(task.id, outcome);
                 continue;
             }
-            self.set_active(task.id, false);
+            let goes_on = self.jobs.put_back_rest(&task, &mut outcome);
+            self.set_active(task.id, goes_on);
             let Some(entry) = self.table.get_mut(task.id) else { continue };
-            if let Some(job) = entry.slot.job_mut() {
+            if let Some(job) = entry.slot.job_mut().filter(|_| !goes_on) {
                 job.task = None;
             }
             self.stats.events += 1;

@@ -12,6 +12,10 @@ pub const DEFAULT_MAX_POSTS: u32 = 1 << 20;
 /// some hundreds of bytes.
 pub const DEFAULT_MAX_JOBS: u32 = 1 << 20;
 
+/// Bytes that operations on files may hold in memory of the library's unless the options say otherwise: 16,384 blocks of 64 KiB,
+/// more than any disk is quicker with, and less than what ends a machine.
+pub const DEFAULT_MAX_JOB_BYTES: u64 = 1 << 30;
+
 /// Threads for work unless the options say otherwise: as many as processors, but not fewer, because what runs there mostly
 /// waits.
 pub const MIN_WORK_THREADS: u32 = 4;

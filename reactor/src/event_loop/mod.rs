@@ -48,7 +48,9 @@ pub use connect::ConnectOptions;
 pub use handles::{HandleInfo, Kind};
 pub use inbox::{Registry, stop, wake};
 pub use jobs::{JobKind, Outcome};
-pub use limits::{DEFAULT_MAX_JOBS, DEFAULT_MAX_POSTS, MAX_STDIO, MAX_WORK_THREADS, MIN_WORK_THREADS};
+pub use limits::{
+    DEFAULT_MAX_JOB_BYTES, DEFAULT_MAX_JOBS, DEFAULT_MAX_POSTS, MAX_STDIO, MAX_WORK_THREADS, MIN_WORK_THREADS,
+};
 pub use listener::ListenerConfig;
 pub use rate::RateConfig;
 pub use stats::Stats;
@@ -219,6 +221,8 @@ pub struct LoopOptions {
     pub work_threads: u32,
     /// How many works, look-ups and operations on files may wait or run; 0: [`DEFAULT_MAX_JOBS`].
     pub max_jobs: u32,
+    /// How many bytes operations on files may hold that are not lent; 0: [`DEFAULT_MAX_JOB_BYTES`].
+    pub max_job_bytes: u64,
 }
 
 /// See the module. It belongs to one thread; other threads reach it through its id (see [`Registry`]).

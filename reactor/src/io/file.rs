@@ -60,7 +60,7 @@ pub fn read(fd: &OwnedFd, mut buffer: Vec<u8>, length: usize, at: At) -> FileRes
         Ok(_) => (0, None),
         Err(error) => (0, Some(error)),
     };
-    FileResult { value: done, error, carried: Carried::Data(buffer) }
+    FileResult { value: done, error, carried: Carried::Data(buffer), more: false }
 }
 
 /// What was read is good; who reads on will meet the error.

@@ -274,20 +274,17 @@ pub fn remove_directory(path: &CStr) -> Result<()> {
     retry_code(|| unsafe { libc::rmdir(path.as_ptr()) })
 }
 
-/// What is in a directory, without itself and its parent, in the system's order.
+/// What is in a directory, without itself and its parent, in the system's order, in pieces of at most so many bytes.
 ///
 /// # Errors
-/// [`Error::NO_BUFFERS`] when it needs more than `most` bytes, [`Error::NO_MEMORY`], the system's: ENOENT, ENOTDIR, EACCES.
+/// [`Error::NO_MEMORY`], the system's: ENOENT, ENOTDIR, EACCES.
 pub fn list(path: &CStr, most: usize) -> Result<Listing> {
     let mut listing = Listing::default();
     for entry in std::fs::read_dir(OsStr::from_bytes(path.to_bytes()))? {
         let entry = entry?;
         // Another process may have removed it meanwhile.
         let kind = entry.file_type().map_or(FileKind::Unknown, kind_of_type);
-        listing.push(entry.file_name().as_bytes(), kind)?;
-        if listing.bytes().len() > most {
-            return Err(Error::NO_BUFFERS.because("the directory's list is longer than one event may be"));
-        }
+        listing.push(entry.file_name().as_bytes(), kind, most)?;
     }
     Ok(listing)
 }

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pathlib
 from typing import Callable, Dict, List
 
-from . import chat, documents, http, http_load, line_client, proxy
+from . import chat, documents, http, http_load, line_client, proxy, tail
 
 #: (program, what it runs under, its environment) -> None, or an exception.
 Driver = Callable[[pathlib.Path, List[str], dict], None]
 
 DRIVERS: Dict[str, List[Driver]] = {
+    "15_tail": tail.DRIVERS,
     "16_upper_echo": documents.UPPER,
     "17_ok_response": documents.OK_RESPONSE,
     "18_chat_sb": documents.CHAT_SB,
@@ -21,7 +22,7 @@ DRIVERS: Dict[str, List[Driver]] = {
 }
 
 #: What only makes sense at full speed: it needs many connections, or measures memory.
-NATIVE_ONLY = {*chat.NATIVE_ONLY, *http_load.DRIVERS, *proxy.NATIVE_ONLY}
+NATIVE_ONLY = {*chat.NATIVE_ONLY, *http_load.DRIVERS, *proxy.NATIVE_ONLY, *tail.NATIVE_ONLY}
 
 
 def steps(program: pathlib.Path, wrapper: List[str], env: dict) -> List[Callable[[], None]]:
