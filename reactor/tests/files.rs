@@ -169,6 +169,7 @@ fn h20_cancelling_the_open_ends_what_waits_for_it() {
 
 #[test]
 fn h20_closing_a_file_that_was_not_begun_ends_what_waits_for_it() {
+    // mutation: `Opener` does nothing when it is dropped (it never ends).
     let (scratch, event_loop, log) = (Scratch::new(), threads(1), Log::default());
     let go_on = occupy(&event_loop, &log);
     let file = open(&event_loop, &log, &scratch.file("file", b"content"));

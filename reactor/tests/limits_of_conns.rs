@@ -304,6 +304,7 @@ fn h46_descriptors_arrive_whole_and_before_their_bytes() {
 
 #[test]
 fn h46_descriptors_that_nobody_asked_for_are_closed() {
+    // mutation: every connection reads with room for descriptors (then this waits for ever).
     let event_loop = Closures::new_loop().unwrap();
     let (ours, theirs) = UnixStream::pair().unwrap();
     let total = Rc::new(Cell::new(0));

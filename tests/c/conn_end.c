@@ -220,6 +220,7 @@ static void h38_a_shared_pipe_goes_on_blocking(void)
     }
 }
 
+/* mutation: O_NONBLOCK is set on what was given; closing leaves the terminal raw. */
 static void h38_a_shared_terminal_goes_on_blocking(void)
 {
     tg_loop loop = new_loop();

@@ -84,7 +84,6 @@ static void tight(tg_conn_options *options)
     options->low_watermark = 1000;
 }
 
-/* mutation: the source is read on although the target is full, or the limit ends the relay. */
 static void flood(void (*adjust)(tg_conn_options *), size_t high)
 {
     bridge it;
@@ -111,7 +110,10 @@ static void flood(void (*adjust)(tg_conn_options *), size_t high)
     bridge_close(&it, 2);
 }
 
+/* mutation: the source is read on although the target is full (`conn_forward` does not set PARTNER_FULL). */
 static void h41_a_relay_is_bounded(void) { flood(NULL, 1 << 20); }
+
+/* mutation: what a relay passes on is refused at the target's limit. */
 static void h42_a_relay_with_tight_marks(void) { flood(tight, 5000); }
 
 /* mutation: the partner of a broken connection ends in good order. */

@@ -303,6 +303,7 @@ static void h66_a_file_that_may_not_grow_is_an_error(void)
     scratch_close();
 }
 
+/* mutation: `write_all` forgets what the system has said. */
 static void h66_a_full_disk_is_an_error(void)
 {
     seen it;

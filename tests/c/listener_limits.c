@@ -35,16 +35,26 @@ static int be_all_clients(const tg_address *where, bool ends_count)
     return answered;
 }
 
-/* The server: who is open is answered at once, or is kept waiting while `holding`. */
+/* The server: who is open is answered at once, or is kept waiting while `holding`. A "now" is answered even then. */
 static tg_handle waiting[CLIENTS];
 static int waiting_count, served, closed_conns;
 static bool holding;
 
+/* One that was open before all others: its end, the server's, and how often it has asked and was served. */
+static struct {
+    int fd;
+    tg_fd other_end;
+    int asked, served;
+} regular;
+
 static void serve(tg_handle self, void *user, const void *data, size_t length)
 {
     (void)user;
-    (void)data;
-    (void)length;
+    if (length == 3 && memcmp(data, "now", 3) == 0) {
+        CHECK_CODE(tg_conn_write(self, "yes", 3), 0);
+        regular.served++;
+        return;
+    }
     if (holding) {
         waiting[waiting_count++] = self;
         return;
@@ -77,12 +87,13 @@ static struct rlimit limit_descriptors(rlim_t most)
     return before;
 }
 
-static tg_handle open_server(tg_loop loop, hall *door, tg_address *where, uint32_t flags)
+static tg_handle open_server(tg_loop loop, hall *door, tg_address *where, uint32_t flags, tg_listener_error_cb on_error)
 {
     tg_conn_options conn = TG_CONN_OPTIONS_INIT;
     tg_listener_options options = listener_options(door, &conn);
     conn.on_data = serve;
     conn.on_close = count_closed;
+    options.on_error = on_error;
     options.flags = flags;
     *where = address_of("127.0.0.1", 0);
     served = closed_conns = waiting_count = 0;
@@ -115,8 +126,6 @@ static int answered_clients(int fd)
     return answered;
 }
 
-/* Nothing comes free for a while: few turns, and the ones that are open are served. Then all are.
- * mutation: a listener without descriptors does not rest, or rests for ever. */
 /* At the limit valgrind accepts, closes the connection, and says EMFILE: the client is lost before we know of it. */
 static bool loses_clients_at_the_limit(void)
 {
@@ -124,6 +133,34 @@ static bool loses_clients_at_the_limit(void)
     return preloaded != NULL && strstr(preloaded, "vgpreload") != NULL;
 }
 
+/* The listener has just failed, and rests: the regular asks. Its question is there when this returns. */
+static void ask_while_starved(tg_handle self, void *user, int status)
+{
+    struct pollfd there = { regular.other_end, POLLIN, 0 };
+    on_accept_error(self, user, status);
+    if (regular.asked == 3) return;
+    put(regular.fd, "now");
+    MUST(poll(&there, 1, -1) == 1);
+    regular.asked++;
+}
+
+/* Waits for the listener's next failure; the turn after it serves the regular, while nothing has come free. */
+static void served_while_starved(tg_loop loop, const hall *door)
+{
+    char answer[3];
+    int asked = regular.asked, accepted = door->accepted;
+    while (regular.asked == asked) CHECK(tg_loop_run_once(loop) >= 0);
+    turns(loop, 1);
+    REQUIRE(regular.served == asked + 1);
+    CHECK(recv(regular.fd, answer, 3, MSG_WAITALL) == 3 && memcmp(answer, "yes", 3) == 0);
+    CHECK_EQ(dup(regular.fd), -1);
+    CHECK_EQ(errno, EMFILE);
+    CHECK_EQ(door->accepted, accepted);
+    CHECK_EQ(closed_conns + served, 0);
+}
+
+/* Nothing comes free for a while: few turns, and one that is open is served. Then all are.
+ * mutation: a listener without descriptors does not rest, or rests for ever; while it rests, connections are not read from. */
 static void h21_more_clients_than_descriptors(void)
 {
     if (loses_clients_at_the_limit()) {
@@ -137,25 +174,33 @@ static void h21_more_clients_than_descriptors(void)
     uint64_t turns_before;
     int ends[2], errors_before, accepted;
     pid_t child;
-    tg_handle listener = open_server(loop, &door, &where, 0);
+    tg_handle listener = open_server(loop, &door, &where, 0, ask_while_starved);
     holding = true;
+    regular.fd = call_to(&where);
+    UNTIL(loop, door.accepted == 1);
+    CHECK_CODE(tg_conn_get_fd(door.last, &regular.other_end), 0);
+    regular.asked = 3; /* not yet */
     child = start_clients(&where, ends, false);
     before = limit_descriptors(DESCRIPTORS);
-    UNTIL(loop, door.errors >= 2 && waiting_count == door.accepted);
+    UNTIL(loop, door.errors >= 2 && waiting_count == door.accepted - 1);
     CHECK_CODE(door.last_error, -EMFILE);
     accepted = door.accepted;
     CHECK(accepted > 20 && accepted < DESCRIPTORS);
     CHECK_EQ(served, 0);
+    regular.asked = regular.served = 0;
+    for (int i = 0; i < 3; i++) served_while_starved(loop, &door);
     errors_before = door.errors;
     turns_before = stats_of(loop).turns;
     CHECK(tg_loop_run_until(loop, tg_now_ns() + 500 * MS) >= 0);
     CHECK(door.errors - errors_before <= 10); /* twenty a second at most */
     CHECK(stats_of(loop).turns - turns_before <= 12);
-    CHECK_EQ(waiting_count, door.accepted);
+    CHECK_EQ(waiting_count, door.accepted - 1);
     serve_all();
     UNTIL(loop, closed_conns == CLIENTS);
     MUST(setrlimit(RLIMIT_NOFILE, &before) == 0);
     CHECK_EQ(served, CLIENTS);
+    close(regular.fd);
+    UNTIL(loop, closed_conns == CLIENTS + 1);
     CHECK_EQ(answered_clients(ends[0]), CLIENTS);
     harness_wait(child);
     CHECK_CODE(tg_close(listener), 0);
@@ -171,7 +216,7 @@ static void h21_shedding(void)
     struct rlimit before;
     int ends[2], answered;
     pid_t child;
-    tg_handle listener = open_server(loop, &door, &where, TG_LISTENER_SHED);
+    tg_handle listener = open_server(loop, &door, &where, TG_LISTENER_SHED, on_accept_error);
     holding = true;
     child = start_clients(&where, ends, true);
     before = limit_descriptors(DESCRIPTORS);
@@ -199,7 +244,7 @@ static void h21_the_last_descriptor_is_no_failure(void)
     tg_loop loop = new_loop();
     hall door = { .errors = 0 };
     tg_address where;
-    tg_handle listener = open_server(loop, &door, &where, 0);
+    tg_handle listener = open_server(loop, &door, &where, 0, on_accept_error);
     int client = call_to(&where), next = dup(client);
     struct rlimit before;
     MUST(next >= 0 && close(next) == 0);

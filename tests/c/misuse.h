@@ -9,6 +9,7 @@
 typedef struct bench {
     tg_loop loop, batch, freed_loop;
     tg_poller poller, freed_poller;
+    tg_group freed_group;
     tg_handle io, timer, signal, async, prepare, check, idle;
     tg_handle closed, of_freed_loop, of_batch;
     int ends[2], closed_fd;
@@ -30,11 +31,14 @@ static inline tg_handle open_on_batch(tg_loop loop)
 
 static inline void bench_open_dead_things(void)
 {
+    tg_group_options group = TG_GROUP_OPTIONS_INIT;
     int gone[2];
     on.freed_loop = new_loop();
     on.of_freed_loop = open_timer(on.freed_loop, SECOND, 0, on_timer, &on.user);
     MUST(tg_loop_free(on.freed_loop) == 1);
     MUST(tg_poller_new(NULL, &on.freed_poller) == 0 && tg_poller_free(on.freed_poller) == 0);
+    group.loops = 1;
+    MUST(tg_group_new(&group, &on.freed_group) == 0 && tg_group_free(on.freed_group) == 0);
     on.closed = open_timer(on.loop, SECOND, 0, on_timer, &on.user);
     MUST(tg_close(on.closed) == 0);
     make_pipe(gone);
@@ -124,7 +128,7 @@ static inline void check_refused(int line, const char *what, int code, int expec
 #define UNTOUCHED(variable, value) CHECK((variable) == (value))
 
 /* Every sort of id that names nothing, for functions of any kind of object. */
-static inline size_t dead_ids(uint64_t ids[8])
+static inline size_t dead_ids(uint64_t ids[9])
 {
     size_t n = 0;
     ids[n++] = 0;
@@ -135,6 +139,7 @@ static inline size_t dead_ids(uint64_t ids[8])
     ids[n++] = on.of_freed_loop;
     ids[n++] = on.freed_loop;
     ids[n++] = on.freed_poller;
+    ids[n++] = on.freed_group;
     return n;
 }
 
@@ -150,7 +155,7 @@ static inline void check_id_named(int line, const char *what, uint64_t id)
 
 static inline void sweep_dead(int line, const char *what, int (*call)(uint64_t id))
 {
-    uint64_t ids[8];
+    uint64_t ids[9];
     size_t count = dead_ids(ids);
     for (size_t i = 0; i < count; i++) {
         spoil_last_error();

@@ -205,7 +205,7 @@ static void sweep_timer_stop(void) { HANDLE_OF(TG_KIND_TIMER, timer_stop); }
 /* Here a dead id is the answer 0, not a failure. */
 static void sweep_handle_is_open(void)
 {
-    uint64_t dead[8];
+    uint64_t dead[9];
     size_t count = dead_ids(dead);
     for (size_t i = 0; i < count; i++) CHECK_EQ(tg_handle_is_open(dead[i]), 0);
     REFUSED(TG_EKIND, tg_handle_is_open(on.loop));

@@ -58,7 +58,7 @@ void freeaddrinfo(struct addrinfo *all)
     }
 }
 
-static void answer_with(gate *at, int result)
+static inline void answer_with(gate *at, int result)
 {
     MUST(pthread_mutex_lock(&answer_lock) == 0);
     memset(&answer, 0, sizeof answer);
@@ -67,7 +67,7 @@ static void answer_with(gate *at, int result)
     MUST(pthread_mutex_unlock(&answer_lock) == 0);
 }
 
-static struct sockaddr_storage place(const char *ip, uint16_t port)
+static inline struct sockaddr_storage place(const char *ip, uint16_t port)
 {
     struct sockaddr_storage where;
     tg_address address;
@@ -77,20 +77,20 @@ static struct sockaddr_storage place(const char *ip, uint16_t port)
     return where;
 }
 
-static void answer_also(struct sockaddr_storage where)
+static inline void answer_also(struct sockaddr_storage where)
 {
     MUST(pthread_mutex_lock(&answer_lock) == 0);
     answer.all[answer.count++] = where;
     MUST(pthread_mutex_unlock(&answer_lock) == 0);
 }
 
-static socklen_t length_of(const struct sockaddr_storage *where)
+static inline socklen_t length_of(const struct sockaddr_storage *where)
 {
     return where->ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
 }
 
 /* A listening socket. -1: the machine has no such family. */
-static int listen_on(const char *ip, int backlog, struct sockaddr_storage *where)
+static inline int listen_on(const char *ip, int backlog, struct sockaddr_storage *where)
 {
     socklen_t length = sizeof *where;
     int fd;
@@ -106,7 +106,7 @@ static int listen_on(const char *ip, int backlog, struct sockaddr_storage *where
 }
 
 /* Where nobody listens. */
-static struct sockaddr_storage dead_end(const char *ip)
+static inline struct sockaddr_storage dead_end(const char *ip)
 {
     struct sockaddr_storage where;
     int fd = listen_on(ip, 1, &where);
@@ -121,7 +121,7 @@ typedef struct hole {
     struct sockaddr_storage where;
 } hole;
 
-static void hole_open(hole *it)
+static inline void hole_open(hole *it)
 {
     it->listening = listen_on("127.0.0.1", 0, &it->where);
     it->inside = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -129,7 +129,7 @@ static void hole_open(hole *it)
     MUST(connect(it->inside, (struct sockaddr *)&it->where, length_of(&it->where)) == 0);
 }
 
-static void hole_close(hole *it)
+static inline void hole_close(hole *it)
 {
     close(it->listening);
     close(it->inside);

@@ -283,8 +283,7 @@ static void h36_interruptible_wait(void)
     CHECK_CODE(tg_poller_free(poller), 0);
 }
 
-/* Descriptors are added, changed and removed by threads while another waits.
- * mutation: a wake-up does not end the wait. */
+/* Adds, changes and removes a descriptor many times, and wakes who waits. */
 static void *churn(void *argument)
 {
     tg_poller poller = *(tg_poller *)argument;
@@ -300,6 +299,8 @@ static void *churn(void *argument)
     return NULL;
 }
 
+/* Descriptors are added, changed and removed by threads while another waits.
+ * mutation: a wake-up does not end the wait. */
 static void h14_registrations_change_during_waits(void)
 {
     tg_poller poller = new_poller(0);

@@ -253,7 +253,7 @@ static void h61_a_failed_start_leaves_nothing(void)
 }
 
 /* The library neither takes other people's children away nor waits for them: who is process 1 reaps orphans itself, as
- * the guide shows. */
+ * the guide shows. mutation: `wait_for` waits for any child (P_ALL). */
 static void h62_a_program_reaps_what_it_has_not_started(void)
 {
     tg_loop loop = new_loop();

@@ -294,6 +294,7 @@ mod tests {
 
     #[test]
     fn h65_bytes_that_are_no_address_are_refused() {
+        // mutation: `decode` does not look whether all bytes of an IPv6 address are there.
         let whole = RawAddress::encode(&Address::parse("::1", 1).unwrap());
         for length in 0..whole.bytes().len() {
             let cut = RawAddress::from_bytes(&whole.bytes()[..length]).and_then(|raw| raw.decode());
