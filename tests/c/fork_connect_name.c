@@ -5,7 +5,9 @@
 #include <poll.h>
 
 /* Where it is at the fork. */
-enum stage { LOOKING_UP, LOOKED_UP, TRYING, STAGES };
+enum stage { QUEUED, LOOKING_UP, LOOKED_UP, TRYING, STAGES };
+/* As many names as the library looks up at once (RESOLVE_THREADS in reactor/src/event_loop/limits.rs). */
+enum { LOOK_UPS = 8 };
 /* What the child does. */
 enum way { FREE, END_ON_REOPENING, CLOSE_AFTER_REOPENING, WAYS };
 
@@ -13,6 +15,7 @@ typedef struct scene {
     enum stage stage;
     tg_loop loop;
     talk user;
+    counter others[LOOK_UPS];      /* look-ups that keep all threads busy while it is QUEUED */
     gate at;
     hole nowhere;                  /* where it tries, until somebody is let in there */
     int listening;                 /* where it gets at once */
@@ -28,6 +31,16 @@ static tg_handle connect_by_name(tg_loop loop, talk *user)
     return user->id;
 }
 
+static void look_up(tg_loop loop, counter *user)
+{
+    tg_resolve_options options = TG_RESOLVE_OPTIONS_INIT;
+    tg_handle handle = 0;
+    options.callback = on_resolved;
+    options.user = user;
+    options.release = counter_release;
+    MUST(tg_resolve_open(loop, "name", "service", &options, &handle) == 0);
+}
+
 static void scene_open(scene *it, enum stage stage)
 {
     memset(it, 0, sizeof *it);
@@ -39,6 +52,8 @@ static void scene_open(scene *it, enum stage stage)
     it->loop = new_loop();
     answer_with(stage == TRYING ? NULL : &it->at, 0);
     answer_also(stage == TRYING ? it->nowhere.where : it->where);
+    for (int i = 0; stage == QUEUED && i < LOOK_UPS; i++) look_up(it->loop, &it->others[i]);
+    if (stage == QUEUED) gate_wait_arrived(&it->at, LOOK_UPS);
     connect_by_name(it->loop, &it->user);
 }
 
@@ -49,7 +64,7 @@ static void reach_stage(scene *it)
     int fds;
     CHECK_CODE(tg_loop_get_backend_fd(it->loop, &wakes.fd), 0);
     fds = harness_open_fds();
-    if (it->stage != TRYING) gate_wait_arrived(&it->at, 1);
+    if (it->stage != TRYING) gate_wait_arrived(&it->at, it->stage == QUEUED ? LOOK_UPS : 1);
     if (it->stage == LOOKED_UP) {
         gate_open(&it->at);
         MUST(poll(&wakes, 1, -1) == 1); /* the answer is there, and nobody has fetched it */
@@ -101,12 +116,25 @@ static void connects(tg_loop loop, talk *user, int listening)
     CHECK(user->closed == 1 && user->released == 1 && user->reason == 0);
 }
 
+/* A reopened loop connects by name with threads of its own. */
+static void connect_anew(tg_loop loop)
+{
+    struct sockaddr_storage where;
+    int listening = listen_on("127.0.0.1", 5, &where);
+    talk user = { .id = 0 };
+    answer_with(NULL, 0);
+    answer_also(where);
+    connect_by_name(loop, &user);
+    connects(loop, &user, listening);
+    close(listening);
+}
+
 static void be_the_child(scene *it, enum way way)
 {
     int fds = harness_open_fds() - it->opened;
     every_call_says_so(it->loop, it->user.id);
     if (way == FREE) {
-        free_loop(it->loop, 1);
+        free_loop(it->loop, it->stage == QUEUED ? 1 + LOOK_UPS : 1);
         CHECK_EQ(it->user.events, 0);
     } else {
         CHECK_CODE(tg_loop_reopen(it->loop), 0);
@@ -115,6 +143,7 @@ static void be_the_child(scene *it, enum way way)
         CHECK(it->user.opened == 0 && it->user.closed == (way == END_ON_REOPENING));
         if (way == END_ON_REOPENING) CHECK_CODE(it->user.reason, TG_EFORKED);
         CHECK_CODE(tg_conn_abort(it->user.id), TG_ESTALE);
+        connect_anew(it->loop);
         free_loop(it->loop, 0);
     }
     CHECK_EQ(it->user.released, 1);
@@ -126,7 +155,7 @@ static void be_the_parent(scene *it)
 {
     int guest = -1;
     CHECK_EQ(it->user.events + it->user.released, 0);
-    if (it->stage == LOOKING_UP) gate_open(&it->at);
+    if (it->stage <= LOOKING_UP) gate_open(&it->at);
     if (it->stage == TRYING) MUST((guest = accept(it->nowhere.listening, NULL, NULL)) >= 0); /* there is room for it */
     connects(it->loop, &it->user, it->stage == TRYING ? it->nowhere.listening : it->listening);
     free_loop(it->loop, 0);
@@ -135,8 +164,9 @@ static void be_the_parent(scene *it)
     CHECK_EQ(harness_open_fds(), it->fds);
 }
 
-/* mutation: `restore_after_fork` leaves it as it is; freeing in the child does without both `forget_kernel` and
- * `leave_poller_to_parent`, and takes the attempt out of the poller object that is shared. */
+/* mutation: `restore_after_fork` leaves it as it is, or `connect_after_fork` does not leave the look-up to the parent; freeing in
+ * the child does without both `forget_kernel` and `leave_poller_to_parent`, and takes the attempt out of the poller object
+ * that is shared. */
 static void h57_a_connection_by_name_that_is_under_way(void)
 {
     for (enum stage stage = 0; stage < STAGES; stage++) {

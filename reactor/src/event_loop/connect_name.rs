@@ -230,6 +230,12 @@ impl<S: Sink> Core<S> {
         self.conns.listed.push(id);
     }
 
+    /// In a forked child: the look-up is the parent's, whose thread may have it in hand, and does not count here.
+    pub(super) fn connect_after_fork(&mut self, id: Id) {
+        std::mem::forget(self.connecting(id).and_then(|connecting| connecting.look_up.take()));
+        self.connect_fail(id, Error::FORKED);
+    }
+
     /// What a listed one has to tell.
     pub(super) fn connect_tell(&mut self, id: Id) -> Option<(Id, S::User, Told)> {
         let reason = self.connecting(id).filter(|connecting| connecting.failed)?.error.code();

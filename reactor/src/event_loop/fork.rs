@@ -91,7 +91,7 @@ impl<S: Sink> Core<S> {
             match self.table.get_mut(id).map(|entry| &mut entry.slot) {
                 Some(Slot::Signal(watched)) => watched.seen = signal::deliveries(watched.signum),
                 Some(Slot::Async) => self.asyncs.open(id),
-                Some(Slot::Connecting(_)) => self.connect_fail(id, Error::FORKED),
+                Some(Slot::Connecting(_)) => self.connect_after_fork(id),
                 Some(Slot::Job(job)) => self.jobs.end_inherited(job),
                 Some(Slot::File(file)) => {
                     self.jobs.end_inherited(&mut file.job);

@@ -1,23 +1,32 @@
 //! A mutex that a forked child can take back.
+//!
+//! It is the standard library's, whose whole state is in its own words (where the system has futexes). One that keeps its
+//! waiting threads in a table of the process will not do: the child inherits entries of threads that it does not have, and a
+//! new thread with the memory of an old one is then queued twice.
 
 use super::annotate;
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use std::cell::UnsafeCell;
 use std::ops::{Deref, DerefMut};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 /// A short lock around `T`. Never held while user code runs or while a call waits.
-pub struct Lock<T>(Mutex<T>);
+pub struct Lock<T>(UnsafeCell<Mutex<T>>);
+
+// SAFETY: the cell is only written in a freshly forked child, by its only thread.
+unsafe impl<T: Send> Sync for Lock<T> {}
 
 /// The locked value.
 pub struct Locked<'a, T> {
-    guard: MutexGuard<'a, T>,
+    /// `None` only while a bell has it.
+    guard: Option<MutexGuard<'a, T>>,
     name: usize,
 }
 
 impl<T> Lock<T> {
     /// An open lock.
     pub const fn new(value: T) -> Lock<T> {
-        Lock(Mutex::new(value))
+        Lock(UnsafeCell::new(Mutex::new(value)))
     }
 
     fn name(&self) -> usize {
@@ -26,15 +35,28 @@ impl<T> Lock<T> {
 
     /// Waits for the lock.
     pub fn lock(&self) -> Locked<'_, T> {
-        let guard = self.0.lock();
+        let guard = Some(self.mutex().lock().unwrap_or_else(PoisonError::into_inner));
         annotate::happens_after(self.name());
         Locked { guard, name: self.name() }
+    }
+
+    fn mutex(&self) -> &Mutex<T> {
+        // SAFETY: as for Sync above.
+        unsafe { &*self.0.get() }
+    }
+
+    fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        match self.mutex().try_lock() {
+            Ok(guard) => Some(guard),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     /// In a forked child: when another thread of the parent held the lock at the fork, that thread does not exist here
     /// and may have left `T` half changed. The lock is opened and `T` replaced; the old value is leaked, not dropped.
     pub fn take_back_after_fork(&self, fresh: T) {
-        match self.0.try_lock() {
+        match self.try_lock() {
             Some(mut guard) => *guard = fresh,
             None => self.break_open(fresh),
         }
@@ -42,17 +64,15 @@ impl<T> Lock<T> {
 
     /// The same, but a value that nobody was changing at the fork is kept.
     pub fn recover_after_fork(&self, fresh: impl FnOnce() -> T) {
-        if self.0.try_lock().is_none() {
+        if self.try_lock().is_none() {
             self.break_open(fresh());
         }
     }
 
     fn break_open(&self, fresh: T) {
-        // SAFETY: in a freshly forked child this is the only thread, so nobody else uses the value, and the holder
-        // of the lock is gone. The old value is overwritten without being read.
-        unsafe { std::ptr::write(self.0.data_ptr(), fresh) };
-        // SAFETY: the lock is held, by a thread that does not exist in this process.
-        unsafe { self.0.force_unlock() };
+        // SAFETY: in a freshly forked child this is the only thread, so nobody else uses the mutex, and the holder is gone.
+        // The old value is overwritten without being read.
+        unsafe { std::ptr::write(self.0.get(), Mutex::new(fresh)) };
     }
 }
 
@@ -64,14 +84,18 @@ impl Bell {
     /// Gives the lock up until somebody rings; it is held again afterwards. May end without reason.
     pub fn wait<T>(&self, locked: &mut Locked<'_, T>) {
         annotate::happens_before(locked.name);
-        self.0.wait(&mut locked.guard);
+        locked.guard = locked.guard.take().map(|guard| self.0.wait(guard).unwrap_or_else(PoisonError::into_inner));
         annotate::happens_after(locked.name);
     }
 
     /// The same for at most so long; whether somebody rang.
     pub fn wait_for<T>(&self, locked: &mut Locked<'_, T>, most: Duration) -> bool {
         annotate::happens_before(locked.name);
-        let timed_out = self.0.wait_for(&mut locked.guard, most).timed_out();
+        let mut timed_out = false;
+        if let Some(guard) = locked.guard.take() {
+            let (guard, result) = self.0.wait_timeout(guard, most).unwrap_or_else(PoisonError::into_inner);
+            (locked.guard, timed_out) = (Some(guard), result.timed_out());
+        }
         annotate::happens_after(locked.name);
         !timed_out
     }
@@ -90,13 +114,19 @@ impl Bell {
 impl<T> Deref for Locked<'_, T> {
     type Target = T;
     fn deref(&self) -> &T {
-        &self.guard
+        match &self.guard {
+            Some(guard) => guard,
+            None => unreachable!("a bell that has the guard has the lock, too"),
+        }
     }
 }
 
 impl<T> DerefMut for Locked<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
-        &mut self.guard
+        match &mut self.guard {
+            Some(guard) => guard,
+            None => unreachable!("as above"),
+        }
     }
 }
 
