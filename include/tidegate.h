@@ -3709,7 +3709,7 @@ TG_API int tg_path_copy(tg_loop loop,
 /** Flag of a process: as the group gid. Supplementary groups are dropped first. */
 #define TG_PROCESS_SET_GID 32u
 
-/** Descriptor of a program: the one of the same number of this process, if it is open. */
+/** Descriptor of a program: the one of the same number of this process, if it is open and not marked close-on-exec. */
 #define TG_STDIO_INHERIT 0u
 
 /** Descriptor of a program: /dev/null. */

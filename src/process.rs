@@ -22,7 +22,7 @@ pub const TG_PROCESS_SET_UID: u32 = 0x10;
 /// Flag of a process: as the group `gid`. Supplementary groups are dropped first.
 pub const TG_PROCESS_SET_GID: u32 = 0x20;
 
-/// Descriptor of a program: the one of the same number of this process, if it is open.
+/// Descriptor of a program: the one of the same number of this process, if it is open and not marked close-on-exec.
 pub const TG_STDIO_INHERIT: u32 = 0;
 /// Descriptor of a program: /dev/null.
 pub const TG_STDIO_NULL: u32 = 1;

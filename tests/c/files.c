@@ -340,7 +340,7 @@ static void copies_that_go_wrong_change_nothing(void)
     teardown(1);
 }
 
-/* mutation: a file's descriptor is not noted as a handle's. */
+/* mutation: an adopted file's descriptor is not noted as a handle's; that of an opened one is not. */
 static void h09_a_descriptor_has_one_owner(void)
 {
     tg_handle file = 0, other = 7;
@@ -354,6 +354,11 @@ static void h09_a_descriptor_has_one_owner(void)
     CHECK_CODE(tg_file_adopt(loop, fd, NULL, &other), TG_EEXIST);
     CHECK_CODE(tg_conn_open(loop, fd, &conn, &other), TG_EEXIST);
     CHECK_EQ(other, 7);
+    CHECK_CODE(tg_close(file), 0);
+    file = open_file(loop, "owned", TG_FILE_READ);
+    CHECK_CODE(tg_file_get_fd(file, &fd), 0);
+    CHECK_CODE(tg_file_adopt(loop, fd, NULL, &other), TG_EEXIST);
+    CHECK_CODE(tg_conn_open(loop, fd, &conn, &other), TG_EEXIST);
     CHECK_CODE(tg_close(file), 0);
     teardown(0);
     CHECK(fcntl(fd, F_GETFD) < 0);

@@ -268,6 +268,45 @@ static void batches_tell_ends_as_records(void)
     free_loop(loop, 0);
 }
 
+static int exit_of(tg_loop loop, const char *script, const tg_stdio *stdio, size_t count, bool end_input)
+{
+    char *argv[] = { "sh", "-c", (char *)(uintptr_t)script, NULL };
+    tg_process_options options = TG_PROCESS_OPTIONS_INIT;
+    ended it = { 0, 0, 0, 0, 0 };
+    tg_handle process = 0;
+    options.callback = on_exit_of;
+    options.user = &it;
+    options.argv = argv;
+    options.file = "sh";
+    options.stdio = stdio;
+    options.stdio_count = count;
+    CHECK_CODE(tg_process_open(loop, &options, &process), 0);
+    if (end_input) close(take(process, 0));
+    CHECK_CODE(tg_loop_run(loop), 0);
+    CHECK_CODE(it.status, 0);
+    return it.exit_code;
+}
+
+/* A daemon has closed 0, 1 and 2: what the library opens gets these numbers, and is no program's.
+ * mutation: `place_descriptors` lets through whatever has the number of an inherited descriptor. */
+static void what_is_inherited_is_never_the_librarys(void)
+{
+    static const tg_stdio piped[] = { { TG_STDIO_PIPE_IN, -1 }, { TG_STDIO_INHERIT, -1 }, { TG_STDIO_INHERIT, -1 } };
+    static const tg_stdio none[10];
+    pid_t child = harness_fork();
+    if (child == 0) {
+        tg_loop loop;
+        for (int fd = 0; fd < 3; fd++) close(fd);
+        loop = new_loop();
+        /* Its standard input ends with our end of the pipe, of which it has no copy. */
+        CHECK_EQ(exit_of(loop, "while read line; do :; done; exit 3", piped, 3, true), 3);
+        CHECK_EQ(exit_of(loop, "for n in 0 1 2 3 4 5 6 7 8 9; do test ! -e /proc/$$/fd/$n || exit 1; done", none, 10, false), 0);
+        CHECK_EQ(tg_loop_free(loop), 0);
+        harness_child_end();
+    }
+    harness_wait(child);
+}
+
 /* mutation: `Process::exit` does not ask whether it is inherited. */
 static void h57_processes_of_the_parent(void)
 {
@@ -354,6 +393,7 @@ int main(void)
     RUN(any_process_can_be_watched);
     RUN(pipes_of_a_program_as_connections);
     RUN(batches_tell_ends_as_records);
+    RUN(what_is_inherited_is_never_the_librarys);
     RUN(h57_processes_of_the_parent);
     RUN(h61_closed_early_in_a_forked_child);
     return harness_end();

@@ -63,7 +63,7 @@ struct Descriptors {
     _children: Vec<OwnedFd>,
 }
 
-/// A descriptor of the child that is to be the one of the same number here, if that is open.
+/// A descriptor of the child that is left as it is: the one of the same number here, if that is not closed on exec.
 const INHERITED: Fd = -1;
 
 impl Descriptors {
@@ -400,8 +400,11 @@ unsafe fn place_descriptors(plan: &mut Plan) -> bool {
         }
         for number in 0..count {
             let source = *plan.sources.add(number as usize);
-            if source == INHERITED || source == number {
-                // One that is inherited and not open stays so.
+            if source == INHERITED {
+                // Whatever has the number: the library's own are closed on exec, and so may be the program's.
+                continue;
+            }
+            if source == number {
                 libc::fcntl(number, libc::F_SETFD, 0);
             } else if libc::dup2(source, number) < 0 {
                 return false;

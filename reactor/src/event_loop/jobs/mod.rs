@@ -4,6 +4,8 @@
 //! delivers it in its next turn and closes the handle. A job that was closed before runs to its end unseen; what its handle
 //! carried is released only then if the function may be using it.
 
+mod task;
+
 use super::core::{Core, Slot};
 use super::limits::{DEFAULT_MAX_JOB_BYTES, DEFAULT_MAX_JOBS, MIN_WORK_THREADS, RESOLVE_THREADS};
 use super::{EventLoop, LoopOptions, Sink};
@@ -14,11 +16,13 @@ use crate::base::id::Id;
 use crate::sys::Fd;
 use crate::sys::lock::Lock;
 use crate::sys::pool::{Entrance, Job, Pool};
-use crate::sys::port::port;
 use crate::sys::resolve::Names;
 use crate::sys::shared_file::SharedFile;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
+use task::Ended;
+
+pub(super) use task::Task;
 
 /// How a job has ended.
 #[derive(Debug, PartialEq)]
@@ -112,27 +116,6 @@ pub(super) struct Needs<'a> {
     pub(super) files: &'a [Arc<SharedFile>],
     /// Bytes that it holds until its end was told or it was taken back.
     pub(super) bytes: u64,
-}
-
-type Run = Box<dyn FnOnce() -> Outcome + Send>;
-
-/// What the thread and the loop share of one job.
-pub(super) struct Task {
-    id: Id,
-    /// See [`Needs`].
-    bytes: u64,
-    /// Taken by whoever comes first: the thread that runs it, or the loop that cancels it.
-    run: Lock<Option<Run>>,
-    outcome: Lock<Option<Outcome>>,
-}
-
-/// Where threads leave what has ended.
-struct Ended {
-    tasks: Lock<Vec<Arc<Task>>>,
-    /// Jobs that no thread has looked at yet, those that were cancelled meanwhile included.
-    queued: AtomicUsize,
-    pending: AtomicBool,
-    owner: Id,
 }
 
 /// The jobs of one loop.
@@ -351,52 +334,6 @@ impl Jobs {
     }
 }
 
-impl Task {
-    fn run(self: Arc<Task>, ended: &Ended) {
-        ended.queued.fetch_sub(1, Ordering::Relaxed);
-        let Some(run) = self.run.lock().take() else { return };
-        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
-        let outcome = caught.unwrap_or_else(|payload| {
-            // Dropping the payload may panic again: it is leaked.
-            std::mem::forget(payload);
-            Outcome::Failed(Error::PANIC)
-        });
-        self.end(outcome, ended);
-    }
-
-    /// Takes it from the threads; whether that was still possible.
-    fn take_back(&self) -> bool {
-        self.run.lock().take().is_some()
-    }
-
-    /// Whether it has been taken back, and its event did not come yet.
-    fn is_canceled(&self) -> bool {
-        matches!(&*self.outcome.lock(), Some(Outcome::Failed(Error::CANCELED)))
-    }
-
-    fn end(self: Arc<Task>, outcome: Outcome, ended: &Ended) {
-        *self.outcome.lock() = Some(outcome);
-        ended.push(self);
-    }
-}
-
-impl Ended {
-    fn new(owner: Id) -> Arc<Ended> {
-        let (queued, pending) = (AtomicUsize::new(0), AtomicBool::new(false));
-        Arc::new(Ended { tasks: Lock::new(Vec::new()), queued, pending, owner })
-    }
-
-    fn push(&self, task: Arc<Task>) {
-        // Room was made when it was submitted.
-        self.tasks.lock().push(task);
-        self.pending.store(true, Ordering::SeqCst);
-        // A loop that is being freed waits for this thread and has no need to be woken.
-        if let Ok(visit) = port(self.owner.tag()).enter(self.owner.generation()) {
-            visit.wake_if_armed();
-        }
-    }
-}
-
 impl<S: Sink> EventLoop<S> {
     /// Keeps a job from being begun: its event then says [`Error::CANCELED`]. Whether it can be kept from it; when not, it
     /// is running or over and its event comes as usual.
@@ -482,6 +419,10 @@ impl<S: Sink> Core<S> {
             let Some(entry) = self.table.get_mut(task.id) else { continue };
             if let Some(job) = entry.slot.job_mut().filter(|_| !goes_on) {
                 job.task = None;
+            }
+            if let Outcome::Opened(fd) = outcome {
+                // Without memory it is only unknown to those that are asked to take it as well.
+                let _ = self.owned.note(fd);
             }
             self.stats.events += 1;
             return Some((task.id, entry.user.clone(), outcome));
