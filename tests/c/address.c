@@ -78,6 +78,21 @@ static void internet_addresses_go_to_the_system_and_back(void)
     CHECK(memcmp(&address, &again, sizeof again) == 0);
 }
 
+/* Names of Unix sockets are bytes; 128 are enough for each, and a path comes out as it went in.
+ * mutation: `text` makes words of what is no UTF-8. */
+static void names_are_written_byte_by_byte(void)
+{
+    char name[107], text[128];
+    tg_address address;
+    for (int i = 0; i < 107; i++) name[i] = (char)(i % 2 == 0 ? 0xff : 0x80 + i % 64);
+    CHECK_CODE(tg_address_unix(name, sizeof name, &address), 0);
+    CHECK_EQ(tg_address_format(&address, text, sizeof text), 107);
+    CHECK(memcmp(text, name, 107) == 0 && text[107] == '\0');
+    CHECK_CODE(tg_address_unix("\0abc\0x", 6, &address), 0);
+    CHECK_EQ(tg_address_format(&address, text, sizeof text), 6);
+    CHECK(strcmp(text, "@abc@x") == 0);
+}
+
 /* What is not of the family is a mistake of the caller's, but for what lies behind the end of the path.
  * mutation: to_engine looks at what it needs only. */
 static void members_of_other_families_are_refused(void)
@@ -191,6 +206,7 @@ int main(void)
     RUN(what_is_parsed_is_written_again);
     RUN(members_that_do_not_count_are_zero);
     RUN(internet_addresses_go_to_the_system_and_back);
+    RUN(names_are_written_byte_by_byte);
     RUN(members_of_other_families_are_refused);
     RUN(a_socket_can_be_bound_to_what_comes_out);
     RUN(h65_names_of_unix_sockets_keep_every_byte);

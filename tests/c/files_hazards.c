@@ -402,6 +402,36 @@ static void h57_files_in_a_forked_child(void)
     }
 }
 
+/* The threads of the pool were started under the old user; an operation runs under the one that the process has then.
+ * mutation: `sys::file::open` takes the user back that its thread was started with (setresuid for this thread alone). */
+static void h63_operations_run_with_what_the_process_has_when_they_run(void)
+{
+    pid_t child;
+    if (geteuid() != 0) {
+        SKIP("h63_operations_run_with_what_the_process_has_when_they_run", "only root can be somebody else");
+        return;
+    }
+    setup();
+    file_with("secret", "x", 1);
+    MUST(chmod(in_scratch("secret"), 0600) == 0 && chmod(scratch, 0755) == 0);
+    child = harness_fork();
+    if (child == 0) {
+        tg_loop own = new_loop();
+        tg_handle file = open_file(own, "secret", TG_FILE_READ); /* starts a thread */
+        seen it;
+        tg_file_options options = file_options(&it);
+        CHECK_CODE(tg_close(file), 0);
+        MUST(seteuid(65534) == 0);
+        MUST(tg_file_open(own, in_scratch("secret"), TG_FILE_READ, 0, &options, &file) == 0);
+        finish(own, &it, -EACCES, 0);
+        free_loop(own, 0);
+        tg_loop_free(loop);
+        child_becomes_its_result();
+    }
+    harness_wait(child);
+    teardown(0);
+}
+
 /* A stale file is an error, and never somebody else's descriptor. mutation: the table does not compare generations. */
 static void h05_a_stale_file_hits_nobody(void)
 {
@@ -447,6 +477,7 @@ int main(void)
     RUN(h66_a_full_disk_is_an_error);
     RUN(h66_memory_that_is_not_there_takes_nothing);
     RUN(h57_files_in_a_forked_child);
+    RUN(h63_operations_run_with_what_the_process_has_when_they_run);
     RUN(h05_a_stale_file_hits_nobody);
     RUN(copies_between_loops_are_refused);
     return harness_end();

@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +35,7 @@
 #endif
 
 static int harness_passed, harness_failed, harness_bad;
+static bool harness_skips; /* the test that is running shows nothing here */
 static const char *harness_current = "(none)";
 
 #define CHECK(condition) \
@@ -52,7 +54,9 @@ static const char *harness_current = "(none)";
 /* For fixtures: without them no test of the program means anything. */
 #define MUST(condition) ((condition) ? (void)0 : harness_die(__FILE__, __LINE__, #condition))
 #define RUN(test) harness_run(#test, test)
-#define SKIP(name, reason) (printf("SKIP %s: %s\n", (name), (reason)), (void)fflush(stdout))
+/* For a part of a test; and for all of it, which is then no passed one. */
+#define SKIP_PART(name, reason) (printf("SKIP %s: %s\n", (name), (reason)), (void)fflush(stdout))
+#define SKIP(name, reason) (SKIP_PART(name, reason), (void)(harness_skips = true))
 
 /* Counts a failure; whether it is still worth its words (a failing loop would drown the rest). */
 static inline bool harness_tell(void) { return ++harness_bad <= 25; }
@@ -124,12 +128,13 @@ static inline void harness_run(const char *name, void (*test)(void))
     if (only != NULL && strcmp(only, name) != 0) return;
     harness_current = name;
     harness_bad = 0;
+    harness_skips = false;
     test();
     harness_check_nothing_left(fds_before);
-    printf("%s %s\n", harness_bad == 0 ? "ok" : "not ok", name);
+    printf("%s %s\n", harness_bad > 0 ? "not ok" : harness_skips ? "skipped" : "ok", name);
     fflush(stdout);
-    if (harness_bad == 0) harness_passed++;
-    else harness_failed++;
+    if (harness_bad > 0) harness_failed++;
+    else if (!harness_skips) harness_passed++;
 }
 
 static inline void harness_time_is_up(int signum)

@@ -85,7 +85,7 @@ static void tcp_and_unix_addresses(void)
         where = address_of("::", 0);
         greet(&where, &four); /* IPv4 comes to an IPv6 listener */
     } else {
-        SKIP("listener-ipv6", "no IPv6 on this machine");
+        SKIP_PART("listener-ipv6", "no IPv6 on this machine");
     }
     char name[64];
     int length = snprintf(name, sizeof name, "%ctidegate-test-%d", 0, (int)getpid());

@@ -139,16 +139,29 @@ OF_ID(conn_window_id, uint16_t columns = 7; uint16_t rows = 7;
 
 #define CONN_OF_ID(name) HANDLE_OF(0, name)
 
+/* The file of a descriptor, opened in another way. */
+static int place_of(int fd, int flags)
+{
+    char path[64];
+    int again;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    again = open(path, flags | O_CLOEXEC);
+    MUST(again >= 0);
+    return again;
+}
+
 static void sweep_conn_open(void)
 {
     CONN_OPTIONS(misuse_on_data);
-    int ends[2], datagrams = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    int ends[2], datagrams = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), file = temporary_file();
+    int place = place_of(file, O_PATH);
     make_pair(ends);
     LOOP_ID(conn_open_id);
     REFUSED(TG_EINVAL, tg_conn_open(on.loop, ends[0], &options, NULL));
     REFUSED(TG_EBADFD, tg_conn_open(on.loop, -1, &options, &out));
     REFUSED(TG_EBADFD, tg_conn_open(on.loop, on.closed_fd, &options, &out));
     REFUSED(TG_EBADFD, tg_conn_open(on.loop, INT32_MAX, &options, &out));
+    REFUSED(TG_EBADFD, tg_conn_open(on.loop, place, &options, &out));
     REFUSED(TG_EINVAL, tg_conn_open(on.loop, datagrams, &options, &out));
     REFUSED(TG_EEXIST, tg_conn_open(on.loop, on.ends[0], &options, &out)); /* it is watched */
     BAD_OPTIONS(tg_conn_open(on.loop, ends[0], &options, &out));
@@ -157,6 +170,8 @@ static void sweep_conn_open(void)
     CHECK_EQ(fcntl(ends[0], F_GETFD) >= 0 && fcntl(datagrams, F_GETFD) >= 0, 1);
     close_both(ends);
     close(datagrams);
+    close(place);
+    close(file);
 }
 
 static void sweep_conn_connect(void)
@@ -246,9 +261,11 @@ static void sweep_conn_write_descriptors(void)
 
 static void sweep_conn_send_file(void)
 {
-    int file = temporary_file();
+    int file = temporary_file(), place = place_of(file, O_PATH), written_only = place_of(file, O_WRONLY);
     conn_begin();
     CONN_OF_ID(conn_file_id);
+    REFUSED(TG_EINVAL, tg_conn_send_file(conn_handle, place, 0, 1));
+    REFUSED(TG_EINVAL, tg_conn_send_file(conn_handle, written_only, 0, 1));
     REFUSED(TG_EINVAL, tg_conn_send_file(conn_handle, file, -1, 1));
     REFUSED(TG_EINVAL, tg_conn_send_file(conn_handle, file, INT64_MIN, 1));
     REFUSED(TG_EINVAL, tg_conn_send_file(conn_handle, file, 0, -2));
@@ -256,6 +273,8 @@ static void sweep_conn_send_file(void)
     REFUSED(TG_EBADFD, tg_conn_send_file(conn_handle, -1, 0, 1));
     REFUSED(TG_EBADFD, tg_conn_send_file(conn_handle, on.closed_fd, 0, 1));
     conn_end();
+    close(place);
+    close(written_only);
     close(file);
 }
 

@@ -154,7 +154,7 @@ static void groups_of_ipv6(void)
     CHECK_CODE(tg_udp_set_multicast_interface(sender.id, index, NULL), 0);
     code = tg_udp_send(sender.id, &group, "six", 3);
     if (code == -ENETUNREACH || code == -EADDRNOTAVAIL) {
-        SKIP("sending to a group of IPv6", "the loopback has no route to groups");
+        SKIP_PART("sending to a group of IPv6", "the loopback has no route to groups");
     } else {
         CHECK_CODE(code, 0);
         run_until(loop, &member.datagrams, 1);
@@ -200,7 +200,7 @@ static void segments_are_cut_by_whom_it_may_be(void)
     send_segments(address_of("127.0.0.1", 0), 0, &receiver, &sent);
     CHECK_EQ(receiver.datagrams, SEGMENTS + 3); /* the empty one and the last one */
     if (cuts) CHECK_EQ(sent.send_calls, 3);
-    else SKIP("datagrams that the system cuts", "the kernel does not");
+    else SKIP_PART("datagrams that the system cuts", "the kernel does not");
     send_segments(unix_name("pieces"), 0, &receiver, &sent); /* where only the library can */
     CHECK_EQ(receiver.datagrams, SEGMENTS + 3);
     CHECK_EQ(sent.sent, SEGMENTS + 3);
