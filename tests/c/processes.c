@@ -292,7 +292,9 @@ static void programs_start_with_default_signals_and_none_blocked(void)
     MUST(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
     CHECK_CODE(tg_loop_run(loop), 0);
     read_all(end, text, sizeof text);
+    CHECK(user.status == 0 && user.exit_code == 0 && user.signum == 0);
     CHECK(strcmp(text, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n") == 0);
+    if (harness_bad > 0) printf("# status %d, code %d, signal %d: %s\n", user.status, user.exit_code, user.signum, text);
     free_loop(loop, 0);
 }
 
