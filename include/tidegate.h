@@ -2218,7 +2218,7 @@ TG_API int tg_group_join(tg_group group);
 
 /**
  * Frees a group: stops it without waiting for connections to finish, waits for its threads, and gives user back. In a forked
- * child, where there are no threads, it only makes the id an error.
+ * child, where there are no threads, it frees the child's copies of the loops as tg_loop_free does, and gives user back.
  *
  * Thread: any but those of the group.
  * Callable from callbacks: no, not of the group's loops.

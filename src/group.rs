@@ -4,8 +4,8 @@ mod member;
 
 use crate::address::tg_address;
 use crate::convert::{self, Sized_, SizedOut, options, out, sized_out};
-use crate::event_loop::{TG_LOOP_BATCH, tg_loop_options};
-use crate::listener::{Plan, tg_listener_options};
+use crate::event_loop::{self, TG_LOOP_BATCH, tg_loop_options};
+use crate::listener::{Plan, check_address, tg_listener_options};
 use crate::registry;
 use crate::types::{tg_group, tg_loop, tg_release_cb};
 use member::{Member, Seed};
@@ -214,6 +214,7 @@ unsafe fn read(options: &tg_group_options) -> Result<Parts> {
     if listener.release.is_some() {
         return Err(Error::invalid("the release of a group's listeners would come once a loop"));
     }
+    check_address(&address, &listener)?;
     // SAFETY: the caller's promise.
     let conn = unsafe { convert::options(listener.conn) }?;
     let plan = Plan::new(listener, conn, false)?;
@@ -339,7 +340,7 @@ impl Group {
 }
 
 /// Frees a group: stops it without waiting for connections to finish, waits for its threads, and gives `user` back. In a forked
-/// child, where there are no threads, it only makes the id an error.
+/// child, where there are no threads, it frees the child's copies of the loops as tg_loop_free does, and gives `user` back.
 ///
 /// Thread: any but those of the group.
 /// Callable from callbacks: no, not of the group's loops.
@@ -370,12 +371,24 @@ fn free(raw: tg_group) -> Result<()> {
     Ok(())
 }
 
-/// In a forked child: what the threads of the parent hold may be half changed, and is left alone.
+/// In a forked child: the loops are freed as any inherited ones; what else the threads of the parent hold may be half
+/// changed, and is left alone.
 fn forget(raw: tg_group) -> Result<()> {
     let id = Id::from_raw(raw);
     GROUPS[id.tag() as usize].recover_after_fork(|| None);
-    std::mem::forget(GROUPS[id.tag() as usize].lock().take());
+    let group = GROUPS[id.tag() as usize].lock().take();
     registry::set_group(id, 0);
+    let Some(group) = group else { return Ok(()) };
+    for member in &group.members {
+        // Stale when it is over, or the child has freed it.
+        let _ = event_loop::free(member.loop_id());
+    }
+    let (release, user) = (group.release, group.user);
+    std::mem::forget(group);
+    if let Some(release) = release {
+        // SAFETY: the caller's function and pointer, accepted together and called once in this process.
+        unsafe { release(user) };
+    }
     Ok(())
 }
 

@@ -231,7 +231,7 @@ pub unsafe extern "C" fn tg_listener_open(
 }
 
 /// Refuses what an address of that kind cannot have.
-fn check_address(address: &Address, options: &tg_listener_options) -> Result<()> {
+pub(crate) fn check_address(address: &Address, options: &tg_listener_options) -> Result<()> {
     let is_path = matches!(address, Address::Unix(name) if name.is_path());
     if options.mode != 0 && !is_path {
         return Err(Error::invalid("only the file of a Unix socket has a mode"));

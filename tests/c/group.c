@@ -316,6 +316,32 @@ static void h01_every_call_with_a_freed_groups_id_is_stale(void)
     check_stale(heir);
 }
 
+/* mutation: the loops are left to themselves in the child: their sockets stay open, and the port outlives the server. */
+static void h57_a_group_in_a_forked_child(void)
+{
+    shared it = new_shared();
+    uint16_t port;
+    int before = harness_open_fds();
+    tg_group group = open_group(&it, on_echo, &port);
+    pid_t child;
+    while (harness_others_run()) sched_yield(); /* so that all are waiting, and none is in the middle of something */
+    child = harness_fork();
+    if (child == 0) {
+        tg_loop loop = 0;
+        CHECK_CODE(tg_group_get_loop(group, 0, &loop), TG_EFORKED);
+        CHECK_CODE(tg_group_stop(group, 0), TG_EFORKED);
+        CHECK_CODE(tg_group_free(group), 0);
+        CHECK_CODE(tg_group_free(group), TG_ESTALE);
+        CHECK_EQ(atomic_load(&it.released), 1);
+        CHECK_EQ(harness_open_fds(), before);
+        harness_child_end();
+    }
+    harness_wait(child);
+    close(connect_to(port)); /* the parent goes on */
+    CHECK_CODE(tg_group_free(group), 0);
+    CHECK_EQ(atomic_load(&it.released), 1);
+}
+
 static void bad_input(void)
 {
     tg_group_options options = TG_GROUP_OPTIONS_INIT;
@@ -339,6 +365,12 @@ static void bad_input(void)
     listener.release = on_release;
     CHECK_CODE(tg_group_new(&options, &group), TG_EINVAL);
     listener.release = NULL;
+    listener.mode = 0600; /* what tg_listener_open refuses */
+    CHECK_CODE(tg_group_new(&options, &group), TG_EINVAL);
+    listener.mode = 0;
+    listener.flags = TG_LISTENER_V6_ONLY;
+    CHECK_CODE(tg_group_new(&options, &group), TG_EINVAL);
+    listener.flags = 0;
     options.loop_options = &batch;
     CHECK_CODE(tg_group_new(&options, &group), TG_EINVAL);
     CHECK_EQ(group, 7);
@@ -357,6 +389,7 @@ int main(void)
     RUN(a_failed_start_has_taken_nothing);
     RUN(threads_of_the_group_cannot_wait_for_it);
     RUN(h01_every_call_with_a_freed_groups_id_is_stale);
+    RUN(h57_a_group_in_a_forked_child);
     RUN(bad_input);
     return harness_end();
 }

@@ -193,7 +193,6 @@ static inline int harness_end(void)
     return harness_failed == 0 && harness_passed > 0 ? 0 : 1;
 }
 
-#ifdef __SANITIZE_ADDRESS__
 /* Whether a thread of this process other than the caller's is doing something. */
 static inline bool harness_others_run(void)
 {
@@ -213,6 +212,7 @@ static inline bool harness_others_run(void)
     return running;
 }
 
+#ifdef __SANITIZE_ADDRESS__
 /* AddressSanitizer of gcc 12 does not take its allocator's locks before a fork, as libc does: a
  * thread that holds one then leaves it locked in the child. So wait until the others sleep (twice:
  * one may have woken another that had been looked at), but not for ever: some never do. */

@@ -181,6 +181,28 @@ static void closing_ends_it_at_any_moment(void)
     free_loop(loop, 0);
 }
 
+/* Its socket was shut down behind its back: it can never find out that nobody waits.
+ * mutation: `listener_broken` lets one that is finishing rest. */
+static void one_that_is_broken_ends_too(void)
+{
+    for (int rests_first = 0; rests_first < 2; rests_first++) {
+        tg_loop loop = new_loop();
+        hall it;
+        tg_address where;
+        tg_handle listener = hall_open(loop, &it, 0, &where);
+        tg_fd fd = -1;
+        CHECK_CODE(tg_listener_get_fd(listener, &fd), 0);
+        MUST(shutdown(fd, SHUT_RDWR) == 0);
+        if (rests_first) UNTIL(loop, it.errors == 1);
+        CHECK_CODE(tg_listener_finish(listener), 0);
+        CHECK_CODE(tg_loop_run(loop), 0);
+        CHECK_EQ(tg_handle_is_open(listener), 0);
+        CHECK_EQ(it.errors, 1 + rests_first);
+        CHECK_EQ(it.released, 1);
+        free_loop(loop, 0);
+    }
+}
+
 static void records_of_those_who_waited(void)
 {
     tg_listener_options options = TG_LISTENER_OPTIONS_INIT;
@@ -218,6 +240,7 @@ int main(void)
     RUN(more_wait_than_it_may_have_at_once);
     RUN(at_its_limit_it_ends_when_there_is_room);
     RUN(closing_ends_it_at_any_moment);
+    RUN(one_that_is_broken_ends_too);
     RUN(records_of_those_who_waited);
     return harness_end();
 }

@@ -179,6 +179,34 @@ static void any_process_can_be_watched(void)
     free_loop(loop, 0);
 }
 
+/* mutation: `watch` does not find out whose child it is. */
+static void h60_a_watched_child_that_the_program_has_reaped(void)
+{
+    tg_loop loop = new_loop();
+    ended it = { 0, 0, 0, 0, 0 };
+    int gate[2];
+    pid_t child;
+    if (without_pidfds(loop)) {
+        free_loop(loop, 0);
+        return;
+    }
+    make_pipe(gate);
+    child = fork();
+    MUST(child >= 0);
+    if (child == 0) {
+        char byte;
+        close(gate[1]);
+        _exit(read(gate[0], &byte, 1) == 0 ? 3 : 4);
+    }
+    watch(loop, child, &it);
+    close_both(gate);
+    MUST(waitpid(child, NULL, 0) == child);
+    CHECK_CODE(tg_loop_run(loop), 0);
+    CHECK_EQ(it.calls, 1);
+    CHECK_CODE(it.status, TG_ENOENT);
+    free_loop(loop, 0);
+}
+
 typedef struct traffic {
     size_t received, differing;
     int closed;
@@ -391,6 +419,7 @@ int main(void)
     RUN(kill_reaches_it_and_nobody_else);
     RUN(restarted_in_its_own_callback);
     RUN(any_process_can_be_watched);
+    RUN(h60_a_watched_child_that_the_program_has_reaped);
     RUN(pipes_of_a_program_as_connections);
     RUN(batches_tell_ends_as_records);
     RUN(what_is_inherited_is_never_the_librarys);

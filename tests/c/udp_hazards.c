@@ -99,9 +99,7 @@ static void h47_errors_without_a_function_do_not_spin(void)
     free_loop(loop, 1);
 }
 
-/* Somebody has shut the socket down behind our back: told once, and then there is peace.
- * mutation: a hang-up without data is ignored. */
-static void h27_a_socket_that_was_shut_down_does_not_spin(void)
+static void shut_down(int how)
 {
     tg_loop loop = new_loop();
     tg_fd fd = -1;
@@ -109,13 +107,21 @@ static void h27_a_socket_that_was_shut_down_does_not_spin(void)
     peer_open(&it, loop, "127.0.0.1");
     CHECK_CODE(tg_udp_connect(it.id, &it.name), 0);
     CHECK_CODE(tg_udp_get_fd(it.id, &fd), 0);
-    MUST(shutdown(fd, SHUT_RDWR) == 0);
+    MUST(shutdown(fd, how) == 0);
     run_until_error(loop, &it, 1);
     CHECK_CODE(it.last_status, -ESHUTDOWN);
     CHECK_CODE(tg_loop_hold(loop), 0);
     CHECK(turns_in_peace(loop) <= 3);
     CHECK_CODE(tg_loop_unhold(loop), 0);
     free_loop(loop, 1);
+}
+
+/* Somebody has shut the socket down behind our back: told once, and then there is peace.
+ * mutation: a hang-up without data is ignored; `receives_no_more` is not asked (shut for receiving it is readable for ever). */
+static void h27_a_socket_that_was_shut_down_does_not_spin(void)
+{
+    shut_down(SHUT_RDWR);
+    shut_down(SHUT_RD);
 }
 
 /* Somebody has closed the descriptor behind our back: told when the kernel is next spoken to about it.

@@ -305,12 +305,19 @@ impl<S: Sink> Core<S> {
         listener.reserve.is_some()
     }
 
-    /// It cannot go on: the program is told, and closes it.
+    /// It cannot go on: the program is told, and closes it; one that is finishing closes by itself.
     fn listener_broken(&mut self, id: Id, error: Error) -> Option<(Id, S::User, Told)> {
         self.turn.accepting = None;
-        self.listener_mut(id)?.paused = true;
+        let event = Event::ListenerError { status: error.code() };
+        let listener = self.listener_mut(id)?;
+        listener.paused = true;
+        if listener.finishing {
+            let user = self.user(id)?;
+            self.stats.events += 1;
+            return Some((id, user, Told::Last(event)));
+        }
         self.listener_rewait(id);
-        self.delivery(id, Event::ListenerError { status: error.code() })
+        self.delivery(id, event)
     }
 
     /// There may be room again.

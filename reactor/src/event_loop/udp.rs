@@ -357,7 +357,8 @@ impl<S: Sink> Core<S> {
                 return self.udp_told(id, told);
             }
         }
-        if bits & HANGUP != 0 {
+        let fd = self.udp_slot(id).ok()?.owned.fd();
+        if bits & HANGUP != 0 || bits & READ != 0 && datagram::receives_no_more(fd) {
             // Somebody has shut it down: that is reported for ever, and nothing will come.
             let told = self.udp_broken(id, Error::os(libc::ESHUTDOWN));
             return self.udp_told(id, told);

@@ -86,30 +86,67 @@ fn bind_unix(fd: &OwnedFd, address: &Address, name: &UnixName, mode: Option<u32>
         return Ok(None);
     }
     match bind(fd.as_raw_fd(), address) {
-        Err(error) if error.code() == -libc::EADDRINUSE && is_stale(address, name) => {
+        Err(error) if error.code() == -libc::EADDRINUSE && is_stale(address, name)? => {
             remove(name.bytes());
             bind(fd.as_raw_fd(), address)?;
         }
         bound => bound?,
     }
     let path = terminated(&absolute(name.bytes()));
-    if let Some(mode) = mode {
-        // SAFETY: a string that ends with zero. The socket does not listen yet, so that nobody comes in between.
-        let changed = check(unsafe { libc::chmod(path.as_ptr().cast(), mode as libc::mode_t) });
-        if let Err(error) = changed {
-            remove(name.bytes());
-            return Err(error);
-        }
+    let identity = identity(&path);
+    // Removed again when the rest fails.
+    let bound = identity.map(|(device, inode)| BoundPath { path, device, inode, process: std::process::id() });
+    if let (Some(mode), Some(bound)) = (mode, &bound) {
+        // The socket does not listen yet, so that nobody comes in between.
+        set_mode(bound, mode)?;
     }
-    Ok(identity(&path).map(|(device, inode)| BoundPath { path, device, inode, process: std::process::id() }))
+    Ok(bound)
+}
+
+/// Sets the permissions of a socket's file, and of nothing that has its name meanwhile.
+#[cfg(target_os = "linux")]
+fn set_mode(bound: &BoundPath, mode: u32) -> Result<()> {
+    let flags = libc::O_PATH | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+    // SAFETY: a string that ends with zero.
+    let place = own(unsafe { libc::open(bound.path.as_ptr().cast(), flags) })?;
+    let name = terminated(format!("/proc/self/fd/{}", place.as_raw_fd()).as_bytes());
+    if identity_of(place.as_raw_fd()) != Some((bound.device, bound.inode)) {
+        return Err(Error::os(libc::EADDRINUSE));
+    }
+    // SAFETY: a string that ends with zero.
+    match check(unsafe { libc::chmod(name.as_ptr().cast(), mode as libc::mode_t) }) {
+        // There is no /proc.
+        Err(error) if error.code() == -libc::ENOENT => set_mode_by_path(bound, mode),
+        changed => changed.map(drop),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+use set_mode_by_path as set_mode;
+
+fn set_mode_by_path(bound: &BoundPath, mode: u32) -> Result<()> {
+    // SAFETY: a string that ends with zero.
+    check(unsafe { libc::chmod(bound.path.as_ptr().cast(), mode as libc::mode_t) }).map(drop)
+}
+
+#[cfg(target_os = "linux")]
+fn identity_of(fd: super::Fd) -> Option<(u64, u64)> {
+    // SAFETY: all zero is a valid stat.
+    let mut stat: libc::stat = unsafe { std::mem::zeroed() };
+    // SAFETY: a structure of ours.
+    #[allow(clippy::unnecessary_cast, reason = "the fields are narrower on other systems")]
+    (unsafe { libc::fstat(fd, &mut stat) } == 0).then_some((stat.st_dev as u64, stat.st_ino as u64))
 }
 
 /// Whether the file is that of a server that is gone: a socket that refuses connections.
-fn is_stale(address: &Address, name: &UnixName) -> bool {
+///
+/// # Errors
+/// The system's: EMFILE, ENFILE when it cannot be tried.
+fn is_stale(address: &Address, name: &UnixName) -> Result<bool> {
     let is_socket = metadata(&terminated(name.bytes())).is_some_and(|it| it.st_mode & libc::S_IFMT == libc::S_IFSOCK);
-    let Ok(probe) = new_socket(address, SocketKind::Stream) else { return false };
+    let probe = new_socket(address, SocketKind::Stream)?;
     let refused = stream::connect(probe.as_raw_fd(), address).err() == Some(Error::os(libc::ECONNREFUSED));
-    is_socket && refused
+    Ok(is_socket && refused)
 }
 
 /// The program may go to another directory before the file is removed.

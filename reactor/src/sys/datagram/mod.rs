@@ -11,6 +11,8 @@ mod calls;
 mod calls;
 
 use super::Fd;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use super::poll_once::{entry, poll_once};
 use super::socket::{RawAddress, check};
 use super::socket_options::take_error as take_plain_error;
 use crate::base::error::{Error, Result};
@@ -416,6 +418,20 @@ fn ancillary<T>(header: &msghdr, mut look: impl FnMut(c_int, c_int, &[u8]) -> Op
         }
     }
     None
+}
+
+/// Whether somebody has shut a socket down for receiving, which is then reported for ever as something to read.
+pub fn receives_no_more(fd: Fd) -> bool {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        let mut look = [entry(fd, libc::POLLRDHUP)];
+        poll_once(&mut look, 0).is_ok_and(|found| found > 0) && look[0].revents & libc::POLLRDHUP != 0
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    {
+        let _ = fd;
+        false
+    }
 }
 
 /// Takes over a descriptor that the program gives away; it will not be inherited by programs that are started.

@@ -86,8 +86,8 @@ enum How {
     /// The pidfd of a child that is ours to reap.
     #[cfg_attr(any(not(target_os = "linux"), feature = "portable-process"), allow(dead_code))]
     Child,
-    /// The pidfd of a process that somebody else reaps.
-    Stranger,
+    /// The pidfd of a process that somebody else reaps, if it is a child: the program itself.
+    Stranger { child: bool },
     /// The pipe of a thread that waits for a child of ours.
     Waited(Arc<Waiter>),
 }
@@ -156,7 +156,8 @@ pub fn watch(pid: i32) -> Result<(Process, OwnedFd)> {
         return Err(Error::NOT_FOUND.because("there is no such process"));
     }
     let fd = pidfd_open(pid)?;
-    Ok((Process { pid, epoch: fork::epoch(), how: How::Stranger }, fd))
+    let child = wait_for(Which::PidFd(fd.as_raw_fd()), libc::WNOHANG | libc::WNOWAIT).is_ok();
+    Ok((Process { pid, epoch: fork::epoch(), how: How::Stranger { child } }, fd))
 }
 
 #[cfg(all(target_os = "linux", not(feature = "portable-process")))]
@@ -220,10 +221,11 @@ impl Process {
             _ if self.is_inherited() => Some(Exit::unknown(Error::FORKED)),
             How::Child => reap(Which::PidFd(fd)),
             How::Waited(waiter) => waiter.exit(fd),
-            How::Stranger => {
+            How::Stranger { child } => {
                 let seen = wait_for(Which::PidFd(fd), libc::WNOHANG | libc::WNOWAIT);
                 // Its descriptor is readable, so it is over even where nothing can be learnt of it.
-                Some(seen.ok().flatten().unwrap_or(Exit::unknown(Error::NOT_SUPPORTED)))
+                let unseen = if *child { Error::NOT_FOUND } else { Error::NOT_SUPPORTED };
+                Some(seen.ok().flatten().unwrap_or(Exit::unknown(unseen)))
             }
         }
     }
@@ -234,7 +236,7 @@ impl Process {
     /// [`Error::NOT_FOUND`] when it is gone, the system's (EPERM, EINVAL).
     pub fn kill(&self, fd: Fd, signum: i32) -> Result<()> {
         match &self.how {
-            How::Stranger => pidfd_kill(fd, signum),
+            How::Stranger { .. } => pidfd_kill(fd, signum),
             How::Child => match pidfd_kill(fd, signum) {
                 // Where only this call is not to be had (older kernels, filters, valgrind) the number has to do. It is the
                 // child's own as long as nobody has reaped it.
@@ -266,7 +268,7 @@ impl Process {
                 let _ = wait_for(Which::Pid(self.pid), 0);
             }
             How::Waited(waiter) => drop(waiter.kill(libc::SIGKILL)),
-            How::Stranger => {}
+            How::Stranger { .. } => {}
         }
     }
 
