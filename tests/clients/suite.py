@@ -15,9 +15,10 @@ That the tests can fail was tried with these changes of the adapters, each of wh
                         opening fails (garbage, no-directory, no-name)
     tidegate_cares.h    the hook is never started; the timer does nothing; what is no longer wanted is not closed;
                         the wish to write is ignored
-    tidegate_dbus.h     watches are not toggled, not removed, or watched while disabled; timeouts are not removed, or
-                        do nothing; dispatching goes on after detaching (valgrind), or ends after one message; no
-                        reference during dispatch; detaching keeps its reference
+    tidegate_dbus.h     watches are not toggled, not removed, not watched from the beginning, or watched while
+                        disabled; timeouts are not removed, or do nothing; dispatching goes on after detaching
+                        (valgrind), or ends after one message; no reference during dispatch; detaching keeps its
+                        reference
 """
 
 import contextlib
