@@ -6,8 +6,7 @@
  * streams to the process, which shares them with the shell: they still block for the others, and are not
  * closed here. Two forwards connect three connections, and when one breaks all are over. A terminal goes both ways,
  * as a socket does: the one that is written to is paused, or it would take what the other one is to read. */
-#include <stdio.h>
-#include <stdlib.h>
+#include "port.h"
 #include <tidegate.h>
 
 typedef struct session {
@@ -50,7 +49,7 @@ int main(int argc, char **argv)
     session it = { 0, 0, 0, 0 };
     tg_address address;
     tg_loop loop;
-    int port = argc == 3 ? atoi(argv[2]) : 0;
+    int port = argc == 3 ? parse_port(argv[2]) : 0;
     if (port < 1 || port > 65535 || tg_address_parse(argv[1], (uint16_t)port, &address) < 0) {
         fprintf(stderr, "usage: %s ADDRESS PORT\n", argv[0]);
         return 2;
