@@ -6,7 +6,8 @@
 #include <stdint.h>
 
 /* How many bytes the UTF-8 character at `text` has; 0 if there is none, or one that commands a terminal: C0, DEL, and
- * C1, which is U+0080 to U+009F in two bytes, or 0x80 to 0x9f alone for a terminal that does not know UTF-8. */
+ * C1, which is U+0080 to U+009F. (A terminal that does not know UTF-8 takes the bytes 0x80 to 0x9f for those. Alone they
+ * are no character; but as a part of one they pass.) */
 static inline size_t text_character(const unsigned char *text, size_t length)
 {
     static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 }; /* less than that in so many bytes is not UTF-8 */

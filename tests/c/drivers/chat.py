@@ -20,7 +20,7 @@ GROWTH = 8 << 20
 #: C1; nor of the least code)
 TRICKS = [(b"a\x9b2Jb", "a 2Jb"), (b"a\xc2\x9b2Jb", "a  2Jb"), (b"\xc2\x80 \xc2\x9f \x7f.", "       ."),
           (b"\xe0\x82\x9b2J\xf0\x80\x82\x9b2J", "   2J    2J"), (b"\xc0\x9b. \xed\xa0\x80.", "  .    ."),
-          (b"\xf5\x80\x80\x80. \xe2\x82", "    .   "),
+          (b"\xf5\x80\x80\x80. \xe2\x82", "    .   "), (b"\xc1\x81. \xe0\x81\x81.", "  .    ."),
           ("\u00a0 \u00c0 \u20ac \u011b \U0001f30a".encode(), "\u00a0 \u00c0 \u20ac \u011b \U0001f30a")]
 
 
@@ -45,7 +45,7 @@ class Member:
     def line(self) -> str:
         line = self.reader.readline()
         expect(line.endswith(b"\n"), f"the end instead of a line: {line!r}")
-        return line[:-1].decode()
+        return line[:-1].decode("utf-8", "backslashreplace")
 
     def hears(self, expected: str) -> None:
         line = self.line()
