@@ -84,8 +84,10 @@ static int serve(server *it)
 int main(int argc, char **argv)
 {
     server it = { NULL, NULL, 0, 0, -1 };
-    int result = 1, stop = echo_stop_fd();
-    it.listener = echo_listen(argc > 1 ? argv[1] : NULL);
+    int result = 1, stop, port = parse_port(argc > 1 ? argv[1] : NULL);
+    if (port < 0) return 2;
+    stop = echo_stop_fd();
+    it.listener = echo_listen(port);
     if (stop < 0 || it.listener < 0) return 1;
     if (append(&it, stop, NULL) && append(&it, it.listener, NULL)) result = serve(&it);
     printf("closing %zu connections\n", it.count < FIRST ? 0 : it.count - FIRST);

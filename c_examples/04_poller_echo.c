@@ -97,9 +97,10 @@ static int serve(server *it)
 int main(int argc, char **argv)
 {
     server it = { 0, -1, -1, false, NULL };
-    int result;
+    int result, port = parse_port(argc > 1 ? argv[1] : NULL);
+    if (port < 0) return 2;
     it.stop = echo_stop_fd();
-    it.listener = echo_listen(argc > 1 ? argv[1] : NULL);
+    it.listener = echo_listen(port);
     if (it.stop < 0 || it.listener < 0) return 1;
     if (tg_poller_new(NULL, &it.poller) < 0) return echo_failed("tg_poller_new");
     result = serve(&it);

@@ -90,9 +90,10 @@ static bool open_all(server *it)
 int main(int argc, char **argv)
 {
     server it = { 0, -1, 0, 0, 0 };
-    int result = 1, open_handles;
+    int result = 1, open_handles, port = parse_port(argc > 1 ? argv[1] : NULL);
+    if (port < 0) return 2;
     if (tg_loop_new(NULL, &it.loop) < 0) return echo_failed("tg_loop_new");
-    it.fd = echo_listen(argc > 1 ? argv[1] : NULL);
+    it.fd = echo_listen(port);
     if (it.fd >= 0 && !open_all(&it)) result = echo_failed("open");
     else if (it.fd >= 0) result = tg_loop_run(it.loop) == 1 ? 0 : echo_failed("tg_loop_run");
     open_handles = tg_loop_free(it.loop);

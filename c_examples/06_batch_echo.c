@@ -96,11 +96,12 @@ int main(int argc, char **argv)
     tg_loop_options options = TG_LOOP_OPTIONS_INIT;
     server it = { 0, NULL, 0, 0, -1, false };
     tg_handle handle;
-    int result = 0;
+    int result = 0, port = parse_port(argc > 1 ? argv[1] : NULL);
+    if (port < 0) return 2;
     options.flags = TG_LOOP_BATCH;
     options.batch_records = 256;
     if (tg_loop_new(&options, &it.loop) < 0) return echo_failed("tg_loop_new");
-    it.fd = echo_listen(argc > 1 ? argv[1] : NULL);
+    it.fd = echo_listen(port);
     if (it.fd < 0 || tg_batch_get(it.loop, &it.batch) < 0 ||
         tg_io_open(it.loop, it.fd, TG_READ, NULL, &it.listener) < 0 ||
         tg_timer_open(it.loop, -1, 0, NULL, &it.pause) < 0 ||

@@ -2,7 +2,9 @@
  *
  * Learnt here: files are read and written on other threads, and the loop goes on meanwhile; operations
  * may be asked for before the file is open; each has an offset, because they have no order among each
- * other; memory can be lent to an operation instead of being copied, until its callback comes.
+ * other; memory can be lent to an operation instead of being copied, until its callback comes. What must
+ * come after something else waits for it: nothing is thrown away before it is known that the two are not
+ * one file, by whatever names.
  * (tg_path_copy and tg_file_copy do the same inside the system.)
  *
  * 11_file_copy FROM TO, or without arguments: makes a file of its own, copies it, and compares. */
@@ -28,6 +30,8 @@ struct copy {
     tg_handle from, to;
     int64_t next_offset, copied;
     int failed; /* the first status that was not 0 */
+    int known;
+    uint64_t device[2], inode[2]; /* which files they are */
     block blocks[IN_FLIGHT];
 };
 
@@ -78,34 +82,74 @@ static void start_reading(block *it)
     if (code < 0) fail(it->of, "tg_file_read_into", code);
 }
 
-static void on_opened_or_synced(tg_handle self, void *user, const tg_file_result *result)
+static void on_done(tg_handle self, void *user, const tg_file_result *result)
 {
     (void)self;
-    if (result->status < 0) fail(user, "opening or synchronising", result->status);
+    if (result->status < 0) fail(user, "opening, emptying or synchronising", result->status);
+}
+
+static void on_stat(tg_handle self, void *user, const tg_file_result *result)
+{
+    copy *it = user;
+    (void)self;
+    if (result->status < 0) {
+        fail(it, "looking at a file", result->status);
+        return;
+    }
+    it->device[it->known] = result->info->device;
+    it->inode[it->known++] = result->info->inode;
+}
+
+/* Runs until all that was asked for is over: open files do not keep the loop going, operations do. */
+static int wait_for(copy *it, tg_loop loop, int code)
+{
+    if (code == 0) code = tg_loop_run(loop);
+    if (code < 0) fail(it, "the loop", code);
+    return it->failed == 0;
+}
+
+/* Opens a file, and asks which one it is. */
+static int open_file(copy *it, tg_loop loop, const char *path, uint32_t flags, tg_handle *out)
+{
+    tg_file_options options = TG_FILE_OPTIONS_INIT;
+    tg_handle op;
+    int code;
+    options.callback = on_done;
+    options.user = it;
+    code = tg_file_open(loop, path, flags, 0644, &options, out);
+    options.callback = on_stat;
+    if (code == 0) code = tg_file_stat(*out, &options, &op); /* at once: it waits until the file is open */
+    return wait_for(it, loop, code);
+}
+
+/* Opens both, and is 1 if they are two files. The target is as it was. */
+static int open_both(copy *it, tg_loop loop, const char *from, const char *to)
+{
+    if (!open_file(it, loop, from, TG_FILE_READ, &it->from)) return 0;
+    if (!open_file(it, loop, to, TG_FILE_WRITE | TG_FILE_CREATE, &it->to)) return 0;
+    if (it->device[0] != it->device[1] || it->inode[0] != it->inode[1]) return 1;
+    fprintf(stderr, "%s and %s are the same file\n", from, to);
+    return 0;
 }
 
 static int copy_file(const char *from, const char *to, copy *it)
 {
-    const uint32_t make = TG_FILE_WRITE | TG_FILE_CREATE | TG_FILE_TRUNCATE;
     tg_file_options options = TG_FILE_OPTIONS_INIT;
     tg_handle op;
     tg_loop loop;
-    int i;
+    int i, ok;
 
     if (tg_loop_new(NULL, &loop) < 0) return -1;
-    options.callback = on_opened_or_synced;
+    options.callback = on_done;
     options.user = it;
-    if (tg_file_open(loop, from, TG_FILE_READ, 0, &options, &it->from) < 0 ||
-        tg_file_open(loop, to, make, 0644, &options, &it->to) < 0)
-        return -1;
-    for (i = 0; i < IN_FLIGHT; i++) { /* at once: they wait until the file is open */
+    ok = open_both(it, loop, from, to) && wait_for(it, loop, tg_file_truncate(it->to, 0, &options, &op));
+    for (i = 0; i < IN_FLIGHT && ok; i++) {
         it->blocks[i].of = it;
         start_reading(&it->blocks[i]);
     }
-    tg_loop_run(loop); /* open files do not keep it going, operations do */
-    if (it->failed == 0 && tg_file_sync(it->to, 0, &options, &op) == 0) tg_loop_run(loop);
+    ok = ok && wait_for(it, loop, 0) && wait_for(it, loop, tg_file_sync(it->to, 0, &options, &op));
     tg_loop_free(loop); /* closes both */
-    return it->failed == 0 ? 0 : -1;
+    return ok ? 0 : -1;
 }
 
 static int make_file(const char *path, long length)

@@ -5,9 +5,8 @@
  * nothing; a datagram that cannot be sent is the peer's to ask for again. Try it:
  *
  *   ./12_udp_echo 9999 &   printf hello | nc -u -w1 127.0.0.1 9999 */
+#include "port.h"
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <tidegate.h>
 
 enum { MOST = 64 }; /* a callback never gets more */
@@ -88,11 +87,12 @@ static int open_all(tg_loop loop, server *it, uint16_t port)
 int main(int argc, char **argv)
 {
     server it = { 0, { 0, 0 }, 0, 0, 0 };
-    uint16_t port = argc > 1 ? (uint16_t)strtoul(argv[1], NULL, 10) : 0;
+    int port = parse_port(argc > 1 ? argv[1] : NULL);
     tg_loop loop;
 
+    if (port < 0) return 2;
     if (tg_loop_new(NULL, &loop) < 0) return failed("tg_loop_new");
-    if (open_all(loop, &it, port) != 0) return 1;
+    if (open_all(loop, &it, (uint16_t)port) != 0) return 1;
     if (tg_loop_run(loop) < 0) return failed("tg_loop_run");
     printf("%lu echoed, %lu dropped\n", it.echoed, it.dropped);
     return tg_loop_free(loop); /* how many handles were still open: 0 */

@@ -6,10 +6,9 @@
  * to answer. No list of connections, no buffers, no half-written replies: what the peer does not take
  * waits in the library, and while more than the high watermark waits the peer is not read from. When
  * the peer ends its direction everything is sent before the connection closes. */
+#include "port.h"
 #include <ctype.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <tidegate.h>
 
 typedef struct server {
@@ -87,9 +86,10 @@ static int stop_on(server *it, int signum)
 int main(int argc, char **argv)
 {
     server it = { 0, 0, 0 };
-    int result = 1;
+    int result = 1, port = parse_port(argc > 1 ? argv[1] : NULL);
+    if (port < 0) return 2;
     if (tg_loop_new(NULL, &it.loop) < 0 || stop_on(&it, SIGTERM) < 0 || stop_on(&it, SIGINT) < 0 ||
-        listen_on(&it, (uint16_t)(argc > 1 ? atoi(argv[1]) : 0)) < 0 || tg_loop_run(it.loop) < 0)
+        listen_on(&it, (uint16_t)port) < 0 || tg_loop_run(it.loop) < 0)
         fprintf(stderr, "%s\n", tg_last_error());
     else
         result = 0;

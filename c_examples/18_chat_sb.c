@@ -57,7 +57,7 @@ int main(int argc, char **argv)
 {
     tg_conn_options conn = TG_CONN_OPTIONS_INIT;
     tg_listener_options options = TG_LISTENER_OPTIONS_INIT;
-    int code, port = server_port(argc > 1 ? argv[1] : NULL);
+    int code, port = parse_port(argc > 1 ? argv[1] : NULL);
     tg_loop loop;
     if (port < 0) return 2;
     if (tg_loop_new(NULL, &loop) < 0) return 1;

@@ -8,6 +8,7 @@
  * read is let go before what waits for it grows: beyond `limit` a write is refused with TG_ENOBUFS, and
  * that is what the program decides on. All ways to leave end in one place, the release of the member. */
 #include "server.h"
+#include "text.h"
 #include <ctype.h>
 #include <stdarg.h>
 #include <string.h>
@@ -69,6 +70,13 @@ static void member_release(void *user)
     free(it);
 }
 
+static bool is_taken(const chat *room, const char *name)
+{
+    for (const member *it = room->first; it != NULL; it = it->next)
+        if (strcmp(it->name, name) == 0) return true;
+    return false;
+}
+
 static void on_accept(tg_handle listener, void *user, tg_handle conn, const tg_address *peer)
 {
     chat *room = user;
@@ -82,7 +90,8 @@ static void on_accept(tg_handle listener, void *user, tg_handle conn, const tg_a
     it->room = room;
     it->conn = conn;
     it->left = "has left";
-    snprintf(it->name, sizeof it->name, "guest%u", ++room->guests);
+    do snprintf(it->name, sizeof it->name, "guest%u", ++room->guests);
+    while (is_taken(room, it->name)); /* by somebody who likes to be called so */
     it->next = room->first;
     it->link = &room->first;
     if (it->next != NULL) it->next->link = &it->next;
@@ -99,9 +108,7 @@ static const char *bad_name(const chat *room, const char *name)
     for (size_t i = 0; i < length; i++)
         if (!isalnum((unsigned char)name[i]) && name[i] != '-' && name[i] != '_')
             return "* a name has letters, digits, - and _\n";
-    for (const member *it = room->first; it != NULL; it = it->next)
-        if (strcmp(it->name, name) == 0) return "* that name is taken\n";
-    return NULL;
+    return is_taken(room, name) ? "* that name is taken\n" : NULL;
 }
 
 static void rename_to(member *it, const char *name)
@@ -117,14 +124,20 @@ static void rename_to(member *it, const char *name)
     tell_all(it->room, NULL, "* %s is now %s\n", before, it->name);
 }
 
+/* One text and one write: a write is a system call, however little it writes. */
 static void say_who(member *to)
 {
-    tell_one(to, "*");
-    for (const member *it = to->room->first; it != NULL; it = it->next) {
-        tell_one(to, " ");
-        tell_one(to, it->name);
-    }
-    tell_one(to, "\n");
+    size_t length = 1, size = sizeof "*\n";
+    char *text;
+    for (const member *it = to->room->first; it != NULL; it = it->next) size += 1 + strlen(it->name);
+    text = malloc(size);
+    if (text == NULL) return;
+    text[0] = '*';
+    for (const member *it = to->room->first; it != NULL; it = it->next)
+        length += (size_t)sprintf(text + length, " %s", it->name);
+    text[length++] = '\n';
+    tell(to, text, length); /* copies what it cannot send at once */
+    free(text);
 }
 
 /* One line, without its end. */
@@ -134,9 +147,7 @@ static void on_line(tg_handle conn, void *user, const void *data, size_t length)
     char line[MAX_LINE + 1];
     memcpy(line, data, length); /* at most max_frame */
     line[length] = 0;
-    /* What could play tricks with the terminals of the others, a zero included. */
-    for (size_t i = 0; i < length; i++)
-        if (iscntrl((unsigned char)line[i])) line[i] = ' ';
+    text_make_plain(line, length); /* nothing that could play tricks with the terminals of the others, no zero */
     if (strncmp(line, "/nick ", 6) == 0) {
         rename_to(it, line + 6);
     } else if (strcmp(line, "/who") == 0) {
@@ -165,7 +176,7 @@ int main(int argc, char **argv)
     chat room = { NULL, 0, false };
     tg_conn_options conn = TG_CONN_OPTIONS_INIT;
     tg_listener_options options = TG_LISTENER_OPTIONS_INIT;
-    int code, port = server_port(argc > 1 ? argv[1] : NULL);
+    int code, port = parse_port(argc > 1 ? argv[1] : NULL);
     tg_loop loop;
     if (port < 0) return 2;
     if (tg_loop_new(NULL, &loop) < 0) return 1;

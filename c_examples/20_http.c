@@ -177,7 +177,7 @@ int main(int argc, char **argv)
     server it;
     tg_conn_options conn = TG_CONN_OPTIONS_INIT;
     tg_listener_options options = TG_LISTENER_OPTIONS_INIT;
-    int code, port = argc > 2 ? server_port(argv[1]) : -1;
+    int code, port = argc > 2 ? parse_port(argv[1]) : -1;
     double idle = argc > 3 ? strtod(argv[3], NULL) : 30;
     it.root = port < 0 ? -1 : open(argv[2], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (it.root < 0 || !(idle > 0 && idle < 1e9)) {

@@ -67,7 +67,7 @@ int main(int argc, char **argv)
     proxy it;
     tg_conn_options client = TG_CONN_OPTIONS_INIT, server = TG_CONN_OPTIONS_INIT;
     tg_listener_options options = TG_LISTENER_OPTIONS_INIT;
-    int code, port = argc > 3 ? server_port(argv[1]) : -1, to = argc > 3 ? server_port(argv[3]) : -1;
+    int code, port = argc > 3 ? parse_port(argv[1]) : -1, to = argc > 3 ? parse_port(argv[3]) : -1;
     memset(&it, 0, sizeof it);
     if (port < 0 || to < 0 || tg_address_parse(argv[2], (uint16_t)to, &it.target) < 0) {
         fprintf(stderr, "usage: %s PORT TARGET_ADDRESS TARGET_PORT [IDLE_SECONDS [CONNECT_SECONDS]]\n", argv[0]);

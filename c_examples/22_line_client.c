@@ -6,8 +6,8 @@
  * streams to the process, which shares them with the shell: they still block for the others, and are not
  * closed here. Two forwards connect three connections, and when one breaks all are over. A terminal goes both ways,
  * as a socket does: the one that is written to is paused, or it would take what the other one is to read. */
-#include <stdio.h>
-#include <stdlib.h>
+#include "port.h"
+#include <errno.h>
 #include <tidegate.h>
 
 typedef struct session {
@@ -15,14 +15,23 @@ typedef struct session {
     int failed;
 } session;
 
+/* What breaks takes the others with it for the same reason, and any of them may be told first. */
+static const char *broken(const session *it, tg_handle told, int reason)
+{
+    tg_conn_stats came = TG_CONN_STATS_INIT, went = TG_CONN_STATS_INIT;
+    if (reason == -ECONNRESET) return "the connection";
+    tg_conn_get_stats(it->server, &came);
+    tg_conn_get_stats(it->to, &went);
+    if (told == it->to || went.bytes_out < came.bytes_in) return "standard output"; /* it did not take all that came */
+    return told == it->from && reason != -EPIPE ? "standard input" : "the connection"; /* -EPIPE comes of writing */
+}
+
 static void on_close(tg_handle conn, void *user, int reason)
 {
     session *it = user;
     if (reason != 0 && !it->failed) { /* the others follow, for the same reason: once is enough */
         it->failed = 1;
-        fprintf(stderr, "%s: %s\n",
-                conn == it->from ? "standard input" : conn == it->to ? "standard output" : "the connection",
-                tg_strerror(reason));
+        fprintf(stderr, "%s: %s\n", broken(it, conn, reason), tg_strerror(reason));
     }
     /* Both directions of the server have ended, and so has the input. What it has said is written to its end. */
     if (conn == it->server) tg_conn_finish(it->to);
@@ -50,7 +59,7 @@ int main(int argc, char **argv)
     session it = { 0, 0, 0, 0 };
     tg_address address;
     tg_loop loop;
-    int port = argc == 3 ? atoi(argv[2]) : 0;
+    int port = argc == 3 ? parse_port(argv[2]) : 0;
     if (port < 1 || port > 65535 || tg_address_parse(argv[1], (uint16_t)port, &address) < 0) {
         fprintf(stderr, "usage: %s ADDRESS PORT\n", argv[0]);
         return 2;

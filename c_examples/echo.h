@@ -9,6 +9,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* accept4, pipe2 */
 #endif
+#include "port.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -31,7 +32,7 @@ typedef struct echo_conn {
 } echo_conn;
 
 /* A non-blocking listener on 127.0.0.1; prints its port. -1 and a line on stderr when it fails. */
-static inline int echo_listen(const char *port)
+static inline int echo_listen(int port)
 {
     struct sockaddr_in address;
     socklen_t length = sizeof address;
@@ -39,7 +40,7 @@ static inline int echo_listen(const char *port)
     memset(&address, 0, sizeof address);
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    address.sin_port = htons((uint16_t)(port == NULL ? 0 : atoi(port)));
+    address.sin_port = htons((uint16_t)port);
     if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) != 0 ||
         bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, 128) != 0 ||
         getsockname(fd, (struct sockaddr *)&address, &length) != 0) {

@@ -3,23 +3,12 @@
 #ifndef SERVER_H
 #define SERVER_H
 
+#include "port.h"
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <tidegate.h>
-
-/* A port from the command line; NULL is 0, any free one. -1 and a line on stderr when it is none. */
-static inline int server_port(const char *text)
-{
-    char *end;
-    long port = text == NULL ? 0 : strtol(text, &end, 10);
-    if (text != NULL && (end == text || *end != 0 || port < 0 || port > 65535)) {
-        fprintf(stderr, "%s is not a port\n", text);
-        return -1;
-    }
-    return (int)port;
-}
 
 static inline void server_on_stop(tg_handle self, void *user, int signum, uint64_t count)
 {

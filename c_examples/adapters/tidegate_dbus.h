@@ -36,11 +36,12 @@ static inline void tg_dbus_on_ready(tg_handle self, void *user, uint32_t ready, 
     dbus_watch_handle(user, flags); /* may remove this watch and the other one */
 }
 
-static inline uint32_t tg_dbus_interest(DBusWatch *watch)
+static inline void tg_dbus_toggle_watch(DBusWatch *watch, void *data)
 {
-    unsigned flags = dbus_watch_get_flags(watch);
-    if (!dbus_watch_get_enabled(watch)) return 0;
-    return ((flags & DBUS_WATCH_READABLE) != 0 ? TG_READ : 0) | ((flags & DBUS_WATCH_WRITABLE) != 0 ? TG_WRITE : 0);
+    unsigned flags = dbus_watch_get_enabled(watch) ? dbus_watch_get_flags(watch) : 0;
+    (void)data;
+    tg_io_set_interest(tg_dbus_id(dbus_watch_get_data(watch)), ((flags & DBUS_WATCH_READABLE) != 0 ? TG_READ : 0) |
+                                                               ((flags & DBUS_WATCH_WRITABLE) != 0 ? TG_WRITE : 0));
 }
 
 static inline dbus_bool_t tg_dbus_add_watch(DBusWatch *watch, void *data)
@@ -49,16 +50,10 @@ static inline dbus_bool_t tg_dbus_add_watch(DBusWatch *watch, void *data)
     tg_handle watcher;
     options.callback = tg_dbus_on_ready;
     options.user = watch; /* lives until tg_dbus_remove_watch, after which no callback comes */
-    if (tg_io_open(((tg_dbus *)data)->loop, dbus_watch_get_unix_fd(watch), tg_dbus_interest(watch), &options,
-                   &watcher) < 0)
-        return FALSE;
+    if (tg_io_open(((tg_dbus *)data)->loop, dbus_watch_get_unix_fd(watch), 0, &options, &watcher) < 0) return FALSE;
     dbus_watch_set_data(watch, (void *)(uintptr_t)watcher, NULL);
+    tg_dbus_toggle_watch(watch, data);
     return TRUE;
-}
-
-static inline void tg_dbus_toggle_watch(DBusWatch *watch, void *data)
-{
-    (void)data, tg_io_set_interest(tg_dbus_id(dbus_watch_get_data(watch)), tg_dbus_interest(watch));
 }
 
 static inline void tg_dbus_remove_watch(DBusWatch *watch, void *data)
@@ -73,31 +68,26 @@ static inline void tg_dbus_on_timeout(tg_handle self, void *user, uint64_t misse
 }
 
 /* A timeout of libdbus repeats until it is switched off; switched on again it may have another interval. */
-static inline int64_t tg_dbus_interval(DBusTimeout *timeout)
+static inline void tg_dbus_toggle_timeout(DBusTimeout *timeout, void *data)
 {
+    tg_handle timer = tg_dbus_id(dbus_timeout_get_data(timeout));
     int milliseconds = dbus_timeout_get_interval(timeout);
-    return milliseconds > 0 ? (int64_t)milliseconds * 1000000 : 1;
+    int64_t interval = milliseconds > 0 ? (int64_t)milliseconds * 1000000 : 1;
+    (void)data;
+    if (dbus_timeout_get_enabled(timeout)) tg_timer_start(timer, interval, interval);
+    else tg_timer_stop(timer);
 }
 
 static inline dbus_bool_t tg_dbus_add_timeout(DBusTimeout *timeout, void *data)
 {
-    int64_t interval = tg_dbus_interval(timeout), delay = dbus_timeout_get_enabled(timeout) ? interval : -1;
     tg_timer_options options = TG_TIMER_OPTIONS_INIT;
     tg_handle timer;
     options.callback = tg_dbus_on_timeout;
     options.user = timeout;
-    if (tg_timer_open(((tg_dbus *)data)->loop, delay, interval, &options, &timer) < 0) return FALSE;
+    if (tg_timer_open(((tg_dbus *)data)->loop, -1, 0, &options, &timer) < 0) return FALSE;
     dbus_timeout_set_data(timeout, (void *)(uintptr_t)timer, NULL);
+    tg_dbus_toggle_timeout(timeout, data);
     return TRUE;
-}
-
-static inline void tg_dbus_toggle_timeout(DBusTimeout *timeout, void *data)
-{
-    tg_handle timer = tg_dbus_id(dbus_timeout_get_data(timeout));
-    int64_t interval = tg_dbus_interval(timeout);
-    (void)data;
-    if (dbus_timeout_get_enabled(timeout)) tg_timer_start(timer, interval, interval);
-    else tg_timer_stop(timer);
 }
 
 static inline void tg_dbus_remove_timeout(DBusTimeout *timeout, void *data)

@@ -57,17 +57,18 @@ static peer *join(program *it, const char *address, DBusHandleMessageFunction fi
 {
     peer *new_peer = calloc(1, sizeof *new_peer);
     DBusConnection *connection;
-    DBusError error;
-    dbus_error_init(&error);
+    DBusError error = DBUS_ERROR_INIT;
     connection = new_peer != NULL ? dbus_connection_open_private(address, &error) : NULL;
-    if (connection != NULL && tg_dbus_attach(&new_peer->bus, it->loop, connection) == 0) {
+    if (connection != NULL) { /* registering waits for the bus, but the loop does not run yet */
         new_peer->connection = connection;
         dbus_connection_set_exit_on_disconnect(connection, FALSE);
-        if (dbus_bus_register(connection, &error) && /* waits for the bus, before the loop runs */
-            dbus_connection_add_filter(connection, filter, it, on_freed))
+        if (dbus_bus_register(connection, &error) && dbus_connection_add_filter(connection, filter, it, on_freed) &&
+            tg_dbus_attach(&new_peer->bus, it->loop, connection) == 0)
             return new_peer;
-        leave(new_peer);
-    } else free(new_peer);
+        dbus_connection_close(connection);
+        dbus_connection_unref(connection);
+    }
+    free(new_peer);
     fprintf(stderr, "%s: %s\n", address, dbus_error_is_set(&error) ? error.message : tg_last_error());
     dbus_error_free(&error);
     return NULL;
@@ -169,13 +170,12 @@ static DBusHandlerResult on_signal(DBusConnection *connection, DBusMessage *mess
 int main(int argc, char **argv)
 {
     program it;
-    dbus_uint32_t i;
     int result = -1, open_handles;
     memset(&it, 0, sizeof it);
     it.count = argc > 2 ? (dbus_uint32_t)strtoul(argv[2], NULL, 10) : 1000;
     it.large = malloc(LARGE_BYTES);
     if (argc < 2 || it.count == 0 || it.large == NULL) return fprintf(stderr, "usage: dbus_pair ADDRESS [COUNT]\n"), 2;
-    for (i = 0; i < LARGE_BYTES; i++) it.large[i] = (unsigned char)(i % 251);
+    for (unsigned i = 0; i < LARGE_BYTES; i++) it.large[i] = (unsigned char)(i % 251);
     if (tg_loop_new(NULL, &it.loop) < 0) return fprintf(stderr, "%s\n", tg_last_error()), 1;
     it.service = join(&it, argv[1], on_call);
     it.client = it.service != NULL ? join(&it, argv[1], on_signal) : NULL;
@@ -183,7 +183,7 @@ int main(int argc, char **argv)
         dbus_bus_request_name(it.service->connection, NAME, DBUS_NAME_FLAG_DO_NOT_QUEUE, NULL) ==
             DBUS_REQUEST_NAME_REPLY_PRIMARY_OWNER) {
         dbus_bus_add_match(it.client->connection, MATCH, NULL);
-        for (i = 0; i < it.count; i++) call(&it, "Double", DBUS_TYPE_UINT32, &i, 0, CALL_MS, on_doubled);
+        for (dbus_uint32_t i = 0; i < it.count; i++) call(&it, "Double", DBUS_TYPE_UINT32, &i, 0, CALL_MS, on_doubled);
         result = tg_loop_run(it.loop); /* returns when both have left */
     }
     leave(it.client); /* after an error only */

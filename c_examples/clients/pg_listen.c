@@ -42,8 +42,7 @@ typedef struct program {
 
 static void wrong(program *it, tg_libpq *db, const char *what)
 {
-    fprintf(stderr, "%s: %s%s\n", what, db->error != 0 ? tg_strerror(db->error) : "",
-            db->conn != NULL ? PQerrorMessage(db->conn) : "");
+    fprintf(stderr, "%s: %s\n", what, tg_libpq_error(db));
     it->wrong = true;
     tg_loop_stop(it->loop);
 }

@@ -27,6 +27,7 @@ typedef struct client {
     bool reconnect;
     step step;
     redisAsyncContext *redis, *subscriber; /* NULL while there is none */
+    char why[128]; /* it was refused at once: an unknown host, for instance */
     uint64_t events_before; /* the loop's, when waiting began */
     long count, wanted, stored, fetched, published, received, wrong, refused;
 } client;
@@ -50,13 +51,14 @@ static void finish(client *it)
     if (it->redis != NULL) redisAsyncDisconnect(it->redis); /* the loop ends when nothing is left to wait for */
 }
 
-/* NULL when it is refused at once. */
+/* NULL when it is refused at once: it->why says why. */
 static redisAsyncContext *begin_to_connect(client *it)
 {
     redisAsyncContext *context = redisAsyncConnect(it->host, it->port);
-    if (context == NULL) return NULL;
+    if (context == NULL) return snprintf(it->why, sizeof it->why, "no memory"), NULL;
     context->data = it;
     if (context->err == 0 && tg_hiredis_attach(it->loop, context) == 0) return context;
+    snprintf(it->why, sizeof it->why, "%s", context->err != 0 ? context->errstr : tg_last_error());
     redisAsyncFree(context);
     return NULL;
 }
@@ -65,7 +67,6 @@ static void on_message(redisAsyncContext *context, void *answer, void *user)
 {
     client *it = context->data;
     redisReply *reply = answer;
-    long i;
     (void)user;
     if (reply == NULL && it->step == PUBSUB) { /* it could not connect, or was lost; freed after this */
         it->subscriber = NULL;
@@ -74,7 +75,7 @@ static void on_message(redisAsyncContext *context, void *answer, void *user)
     }
     if (reply == NULL || reply->type != REDIS_REPLY_ARRAY || reply->elements != 3) return;
     if (strcmp(reply->element[0]->str, "subscribe") == 0) {
-        for (i = 0; i < it->published; i++) redisAsyncCommand(it->redis, NULL, NULL, "PUBLISH " CHANNEL " %ld", i);
+        for (long i = 0; i < it->published; i++) redisAsyncCommand(it->redis, NULL, NULL, "PUBLISH " CHANNEL " %ld", i);
         return;
     }
     if (strcmp(reply->element[0]->str, "message") != 0) return;
@@ -93,7 +94,7 @@ static void subscribe(client *it)
     it->step = PUBSUB;
     it->subscriber = begin_to_connect(it);
     if (it->subscriber != NULL) redisAsyncCommand(it->subscriber, on_message, NULL, "SUBSCRIBE " CHANNEL);
-    else wrong(it, "subscriber", NULL), finish(it);
+    else fprintf(stderr, "subscriber: %s\n", it->why), it->wrong++, finish(it);
 }
 
 /* Of GET, whose user is the number of its key, or of SET, whose user is -1. */
@@ -116,9 +117,8 @@ static void on_answer(redisAsyncContext *context, void *answer, void *user)
 
 static void send_pipeline(client *it, long count)
 {
-    long i;
     it->wanted += count;
-    for (i = 0; i < count; i++) {
+    for (long i = 0; i < count; i++) {
         redisAsyncCommand(it->redis, on_answer, (void *)(intptr_t)-1, "SET tidegate:%ld %ld", i, 7 * i);
         redisAsyncCommand(it->redis, on_answer, (void *)(intptr_t)i, "GET tidegate:%ld", i);
     }
@@ -164,7 +164,7 @@ static void connect_to_server(client *it)
     if (it->redis != NULL) {
         redisAsyncSetConnectCallback(it->redis, on_connected);
         redisAsyncSetDisconnectCallback(it->redis, on_gone);
-    } else not_connected(it, "refused at once");
+    } else not_connected(it, it->why);
 }
 
 static void on_retry(tg_handle self, void *user, uint64_t missed)

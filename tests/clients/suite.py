@@ -9,13 +9,16 @@ That the tests can fail was tried with these changes of the adapters, each of wh
                         not changed; tg_curl_act goes on when done has closed (valgrind)
     tidegate_hiredis.h  writing although reading has freed the context (reset-while-writing); cleanup leaves the
                         watcher; del_write keeps the interest; the context is not forgotten
+    redis_pipeline.c    errstr is not kept when connecting fails at once (no-name)
     tidegate_libpq.h    a watcher whose descriptor has the same number is kept (second-host); flush never asks to
-                        write; a connection that failed keeps its watcher; its loss is not noticed
+                        write; a connection that failed keeps its watcher; its loss is not noticed; PQfinish when
+                        opening fails (garbage, no-directory, no-name)
     tidegate_cares.h    the hook is never started; the timer does nothing; what is no longer wanted is not closed;
                         the wish to write is ignored
-    tidegate_dbus.h     watches are not toggled, not removed, or watched while disabled; timeouts are not removed, or
-                        do nothing; dispatching goes on after detaching (valgrind), or ends after one message; no
-                        reference during dispatch; detaching keeps its reference
+    tidegate_dbus.h     watches are not toggled, not removed, not watched from the beginning, or watched while
+                        disabled; timeouts are not removed, or do nothing; dispatching goes on after detaching
+                        (valgrind), or ends after one message; no reference during dispatch; detaching keeps its
+                        reference
 """
 
 import contextlib
@@ -42,6 +45,16 @@ MEMCHECK = ["valgrind", "-q", "--error-exitcode=99", "--leak-check=full", "--num
 CLEAN = dict.fromkeys(["PGHOST", "PGPORT", "PGSERVICE", "PGOPTIONS", "PGSSLMODE", "http_proxy", "all_proxy",
                        "DBUS_SESSION_BUS_ADDRESS", "RES_OPTIONS", "LOCALDOMAIN", "HOSTALIASES"])
 BODIES = 20  # different ones, of which each is fetched under many names
+UNKNOWN = "no.such.invalid"
+
+
+def why_unknown():
+    """What the C library says when it looks that name up: it depends on whether there is a name server here."""
+    try:
+        socket.getaddrinfo(UNKNOWN, 1)
+    except socket.gaierror as error:
+        return error.strerror
+    return "it is known"
 
 
 def fnv1a(data):
@@ -64,11 +77,12 @@ class Client:
     def succeeds(self, what, *arguments, wrapper=()):
         self.suite.command(f"{self.name}-{what}", [*wrapper, self.program, *arguments], SECONDS, env=CLEAN)
 
-    def refuses(self, what, *arguments, native=False):
-        """It ends by itself, and not with 0; under valgrind where there is one, since such paths are rare."""
+    def refuses(self, what, *arguments, native=False, says=""):
+        """It ends by itself, not with 0, and says why; under valgrind where there is one, since such paths are rare."""
         wrapper = MEMCHECK if have("valgrind") and not native else []
         result = self.suite.run([*wrapper, self.program, *arguments], SECONDS, env=CLEAN)
-        self.suite.check(f"{self.name}-says-no-{what}", result.status in (1, 2), result.tail())
+        self.suite.check(f"{self.name}-says-no-{what}", result.status in (1, 2) and says in result.output,
+                         f"{says!r} is expected\n{result.tail()}")
 
 
 def curl(client, wrapper):
@@ -126,7 +140,8 @@ def redis(client, wrapper):
         return
     client.succeeds("alone", "127.0.0.1", client.server.port, "10000")
     with refusing_port() as port:
-        client.refuses("no-server", "127.0.0.1", port, "10")
+        client.refuses("no-server", "127.0.0.1", port, "10", says="refused")
+    client.refuses("no-name", UNKNOWN, "6379", "10", says=f"connect: {why_unknown()}")
     with Resetter() as port:
         client.refuses("reset-while-writing", "127.0.0.1", port, "100000", native=True)  # more than fits
 
@@ -140,8 +155,12 @@ def postgres(client, wrapper):
         if wrapper:
             return
         client.succeeds("direct", client.server.conninfo(), count)
-        client.refuses("no-server", f"host=127.0.0.1 port={port} user=tidegate")
-    client.refuses("no-database", client.server.conninfo().replace("dbname=postgres", "dbname=none"))
+        client.refuses("no-server", f"host=127.0.0.1 port={port} user=tidegate", says="refused")
+    client.refuses("no-database", client.server.conninfo().replace("dbname=postgres", "dbname=none"),
+                   says='"none" does not exist')
+    client.refuses("garbage", "garbage", says='missing "=" after "garbage"')  # these end before there is a socket
+    client.refuses("no-directory", "host=/nope", says="/nope/.s.PGSQL")
+    client.refuses("no-name", f"host={UNKNOWN}", says=f'host name "{UNKNOWN}"')
 
 
 def cares(client, wrapper):

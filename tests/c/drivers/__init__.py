@@ -5,7 +5,7 @@ from __future__ import annotations
 import pathlib
 from typing import Callable, Dict, List
 
-from . import chat, documents, http, http_load, line_client, proxy, tail
+from . import chat, documents, file_copy, http, http_load, line_client, ports, proxy, supervisor, tail
 
 #: (program, what it runs under, its environment) -> None, or an exception.
 Driver = Callable[[pathlib.Path, List[str], dict], None]
@@ -19,6 +19,13 @@ DRIVERS: Dict[str, List[Driver]] = {
     "20_http": [*http.DRIVERS, *http_load.DRIVERS],
     "21_tcp_proxy": proxy.DRIVERS,
     "22_line_client": line_client.DRIVERS,
+}
+
+#: What is done with an example besides all else.
+MORE: Dict[str, List[Driver]] = {
+    "11_file_copy": file_copy.DRIVERS,
+    "14_supervisor": supervisor.DRIVERS,
+    **{name: [ports.bad_ports] for name in ports.SERVERS},
 }
 
 #: What only makes sense at full speed: it needs many connections, or measures memory.

@@ -15,6 +15,14 @@ ENOUGH = 200_000_000
 #: What a server may grow by while one member does not read: its limit, and room to breathe.
 GROWTH = 8 << 20
 
+#: What could trick a terminal, and what the others are shown: C1 controls alone and in UTF-8, short and too long
+#: characters, and one that is cut off. Everything else in UTF-8 is left alone. (mutations: only iscntrl; no test of
+#: C1; nor of the least code)
+TRICKS = [(b"a\x9b2Jb", "a 2Jb"), (b"a\xc2\x9b2Jb", "a  2Jb"), (b"\xc2\x80 \xc2\x9f \x7f.", "       ."),
+          (b"\xe0\x82\x9b2J\xf0\x80\x82\x9b2J", "   2J    2J"), (b"\xc0\x9b. \xed\xa0\x80.", "  .    ."),
+          (b"\xf5\x80\x80\x80. \xe2\x82", "    .   "), (b"\xc1\x81. \xe0\x81\x81.", "  .    ."),
+          ("\u00a0 \u00c0 \u20ac \u011b \U0001f30a".encode(), "\u00a0 \u00c0 \u20ac \u011b \U0001f30a")]
+
 
 class Member:
     """Somebody in the chat, who reads line by line."""
@@ -37,7 +45,7 @@ class Member:
     def line(self) -> str:
         line = self.reader.readline()
         expect(line.endswith(b"\n"), f"the end instead of a line: {line!r}")
-        return line[:-1].decode()
+        return line[:-1].decode("utf-8", "backslashreplace")
 
     def hears(self, expected: str) -> None:
         line = self.line()
@@ -102,6 +110,9 @@ def bad_behaviour(program: pathlib.Path, wrapper: List[str], env: dict) -> None:
         bob.hears("* /nick NAME, /who, /quit")
         bob.say("\x1b[2Jboo\0\x07")
         ann.hears("guest2:  [2Jboo  ")
+        for said, heard in TRICKS:
+            bob.socket.sendall(said + b"\n")
+            ann.hears(f"guest2: {heard}")
         bob.say("")
         bob.say("y" * 512)
         ann.hears("guest2: " + "y" * 512)
@@ -109,6 +120,33 @@ def bad_behaviour(program: pathlib.Path, wrapper: List[str], env: dict) -> None:
         ann.hears("* guest2 was cut off: a line of more than 512 bytes")
         ann.close()
         bob.close()
+
+
+def two_of_one_name(program: pathlib.Path, wrapper: List[str], env: dict) -> None:
+    """Whoever comes gets a name that nobody has chosen before. (mutation: no loop in on_accept)"""
+    with serving(program, wrapper, env) as server:
+        ann = Member(server, "guest3")
+        bob = Member(server)
+        ann.hears("* guest2 is here")
+        cleo = Member(server)
+        for other in (ann, bob):
+            other.hears("* guest4 is here")
+        for member in (ann, bob, cleo):
+            member.close()
+
+
+def who_in_one_write(program: pathlib.Path, wrapper: List[str], env: dict) -> None:
+    """One write comes in one piece; of several ones the first would come alone, if not each time. (mutation: a write
+    for each name)"""
+    with serving(program, wrapper, env) as server:
+        members = [Member(server) for _ in range(20)]
+        last = members[-1]
+        for _ in range(50):
+            last.say("/who")
+            said = last.socket.recv(65536).decode()
+            expect(said.endswith("\n") and len(said.split()) == 21, f"{said!r} came alone")
+        for member in members:
+            member.close()
 
 
 def one_who_does_not_read(program: pathlib.Path, wrapper: List[str], env: dict) -> None:
@@ -166,5 +204,5 @@ def many_at_the_end(program: pathlib.Path, wrapper: List[str], env: dict) -> Non
         member.close()
 
 
-DRIVERS = [three_people, bad_behaviour, one_who_does_not_read, many_at_the_end]
+DRIVERS = [three_people, bad_behaviour, two_of_one_name, who_in_one_write, one_who_does_not_read, many_at_the_end]
 NATIVE_ONLY = [one_who_does_not_read]

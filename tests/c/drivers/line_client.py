@@ -126,23 +126,40 @@ def half_on_a_terminal(program: pathlib.Path, wrapper: List[str], env: dict) -> 
     os.close(theirs)
 
 
-def fails(command: List[str], env: dict, word: bytes) -> None:
-    done = subprocess.run(command, input=b"x\n" * 100, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env,
+def fails(command: List[str], env: dict, word: bytes, output: int = subprocess.DEVNULL) -> None:
+    done = subprocess.run(command, input=b"x\n" * 100, stdout=output, stderr=subprocess.PIPE, env=env,
                           timeout=LIMIT, check=False)
-    expect(done.returncode == 1 and word in done.stdout, f"exit {done.returncode}: {done.stdout!r}")
+    expect(done.returncode == 1 and word in done.stderr, f"exit {done.returncode}: {done.stderr!r}")
 
 
 def broken_servers(program: pathlib.Path, wrapper: List[str], env: dict) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    fails([*wrapper, str(program), "127.0.0.1", str(port)], env, b"refused")
+    fails([*wrapper, str(program), "127.0.0.1", str(port)], env, b"the connection: Connection refused")
 
     def answer(connection: socket.socket) -> None:
         connection.recv(1)
         reset(connection)
 
     with answering(answer) as port:
-        fails([*wrapper, str(program), "127.0.0.1", str(port)], env, b"eset")
+        fails([*wrapper, str(program), "127.0.0.1", str(port)], env, b"the connection: Connection reset")
 
 
-DRIVERS = [on_pipes, on_a_file, server_ends_first, on_a_terminal, half_on_a_terminal, broken_servers]
+def broken_outputs(program: pathlib.Path, wrapper: List[str], env: dict) -> None:
+    """Outputs that take nothing, and servers that end before or after that is noticed. (mutation: whoever is told first
+    is named)"""
+    def ends(connection: socket.socket) -> None:
+        connection.sendall(receive_all(connection))
+
+    command = [*wrapper, str(program), "127.0.0.1"]
+    for answer in (shout, ends):
+        with answering(answer) as port, open("/dev/full", "wb") as full:
+            fails([*command, str(port)], env, b"standard output: No space left", full.fileno())
+        with answering(answer) as port:
+            reads, writes = os.pipe()
+            os.close(reads)
+            fails([*command, str(port)], env, b"standard output: Broken pipe", writes)
+            os.close(writes)
+
+
+DRIVERS = [on_pipes, on_a_file, server_ends_first, on_a_terminal, half_on_a_terminal, broken_servers, broken_outputs]
