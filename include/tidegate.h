@@ -1250,9 +1250,11 @@ TG_API int tg_address_parse(const char *text,
  * Thread: any.
  * Callable from callbacks: yes.
  * Ownership: everything stays the caller's.
- * Errors: TG_EINVAL (NULL; more than 107 bytes; a path with a zero byte in it), TG_EPANIC.
+ * Errors: TG_EINVAL (NULL; a path of more than 107 bytes or with a zero byte in it; an abstract name of more than 108), TG_EPANIC.
  */
-TG_API int tg_address_unix(const char *name, size_t length, struct tg_address *out);
+TG_API int tg_address_unix(const char *name,
+                           size_t length,
+                           struct tg_address *out);
 
 /**
  * Writes an address in words: "127.0.0.1:80", "[::1]:80", or the bytes of a Unix socket's name as they are, but for "@" in the
@@ -1961,7 +1963,7 @@ typedef struct tg_listener_options {
  * Listens on an address and accepts connections: TCP over IPv4 or IPv6 (:: takes IPv4, too, unless TG_LISTENER_V6_ONLY),
  * a Unix socket by its path or abstract name. Port 0 lets the system choose; tg_listener_get_local tells which. The file
  * that a dead server has left under a Unix path is replaced, that of a living one is -EADDRINUSE; closing removes the file,
- * if it is still ours. A server that has bound its path and does not listen yet looks like a dead one: those that may be
+ * if it is still ours (in the process that has opened it, not in those that it has forked). A server that has bound its path and does not listen yet looks like a dead one: those that may be
  * started at the same moment need an abstract name or a lock of their own.
  *
  * Thread: the loop's.
@@ -2015,7 +2017,8 @@ TG_API int tg_listener_resume(tg_handle listener);
 /**
  * Ends a listener in good order: accepts the connections that wait in the system's queue, then closes. Closing it at once
  * (tg_close) would reset them. At max_conns it waits for room first. Those whose connecting is under way at the moment of
- * closing are reset. Connections that it has accepted live on in either case.
+ * closing are reset. One that fails for good meanwhile closes after on_error. Connections that it has accepted live on in
+ * either case.
  *
  * Thread: the loop's.
  * Callable from callbacks: yes.

@@ -113,7 +113,7 @@ pub unsafe extern "C" fn tg_address_parse(text: *const c_char, port: u16, out: *
 /// Thread: any.
 /// Callable from callbacks: yes.
 /// Ownership: everything stays the caller's.
-/// Errors: TG_EINVAL (NULL; more than 107 bytes; a path with a zero byte in it), TG_EPANIC.
+/// Errors: TG_EINVAL (NULL; a path of more than 107 bytes or with a zero byte in it; an abstract name of more than 108), TG_EPANIC.
 ///
 /// # Safety
 /// `name` is NULL or has `length` bytes; `out` is NULL or writable.

@@ -196,7 +196,7 @@ unsafe fn plan(loop_: tg_loop, options: tg_listener_options) -> Result<Plan> {
 /// Listens on an address and accepts connections: TCP over IPv4 or IPv6 (`::` takes IPv4, too, unless TG_LISTENER_V6_ONLY),
 /// a Unix socket by its path or abstract name. Port 0 lets the system choose; tg_listener_get_local tells which. The file
 /// that a dead server has left under a Unix path is replaced, that of a living one is -EADDRINUSE; closing removes the file,
-/// if it is still ours. A server that has bound its path and does not listen yet looks like a dead one: those that may be
+/// if it is still ours (in the process that has opened it, not in those that it has forked). A server that has bound its path and does not listen yet looks like a dead one: those that may be
 /// started at the same moment need an abstract name or a lock of their own.
 ///
 /// Thread: the loop's.
@@ -315,7 +315,8 @@ pub extern "C" fn tg_listener_resume(listener: tg_handle) -> c_int {
 
 /// Ends a listener in good order: accepts the connections that wait in the system's queue, then closes. Closing it at once
 /// (tg_close) would reset them. At `max_conns` it waits for room first. Those whose connecting is under way at the moment of
-/// closing are reset. Connections that it has accepted live on in either case.
+/// closing are reset. One that fails for good meanwhile closes after `on_error`. Connections that it has accepted live on in
+/// either case.
 ///
 /// Thread: the loop's.
 /// Callable from callbacks: yes.

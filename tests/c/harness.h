@@ -204,7 +204,7 @@ static inline bool harness_others_run(void)
         char path[300], line[256] = "";
         FILE *stat;
         snprintf(path, sizeof path, "/proc/self/task/%s/stat", entry->d_name);
-        if (atoi(entry->d_name) == getpid() || (stat = fopen(path, "r")) == NULL) continue;
+        if (entry->d_name[0] == '.' || atoi(entry->d_name) == getpid() || (stat = fopen(path, "r")) == NULL) continue;
         running |= fgets(line, sizeof line, stat) != NULL && strstr(line, ") S ") == NULL;
         fclose(stat);
     }

@@ -193,7 +193,7 @@ static void h21_more_clients_than_descriptors(void)
     turns_before = stats_of(loop).turns;
     CHECK(tg_loop_run_until(loop, tg_now_ns() + 500 * MS) >= 0);
     CHECK(door.errors - errors_before <= 10); /* twenty a second at most */
-    CHECK(stats_of(loop).turns - turns_before <= 12);
+    CHECK(stats_of(loop).turns - turns_before <= 10);
     CHECK_EQ(waiting_count, door.accepted - 1);
     serve_all();
     UNTIL(loop, closed_conns == CLIENTS);
