@@ -1442,8 +1442,8 @@ typedef struct tg_conn_options {
    */
   int64_t write_timeout_ns;
   /**
-   * How long nothing may come or go; what the peer takes from the system counts as for the write timeout, for a quarter of
-   * the time when that was not known before. Default: 1 h.
+   * How long nothing may come or go; what the peer takes from the system counts as for the write timeout. Where that counts, a
+   * time may be late by a quarter. Default: 1 h.
    */
   int64_t idle_timeout_ns;
   /**
@@ -1506,7 +1506,7 @@ TG_API int tg_conn_connect(tg_loop loop,
  * Thread: the loop's.
  * Callable from callbacks: yes.
  * Ownership: options->user is the library's once 0 was returned; the rest is copied.
- * Errors: TG_EINVAL (a NULL; a name of more than 1,024 bytes; a port above 65,535; a number of the options is out of range),
+ * Errors: TG_EINVAL (a NULL; a name of more than 1,024 bytes; a port of 0 or above 65,535; a number of the options is out of range),
  * TG_ENOBUFS (max_jobs of the loop), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC,
  * -EAGAIN (no thread can be started).
  */
@@ -1623,8 +1623,8 @@ TG_API int tg_conn_mark(tg_handle conn,
  * Ownership: buffer stays the caller's.
  * Returns: how many bytes were read; 0 when the peer has ended its direction (or size is 0).
  * Errors: TG_EINVAL (buffer is NULL), TG_EBUSY (the data of this connection comes to on_data), TG_ESTALE, TG_EKIND,
- * TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EAGAIN (nothing is there, or its rate limit is used up), -ENOTCONN; -ECONNRESET and the like, after which the
- * connection is over.
+ * TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EAGAIN (nothing is there, or its rate limit is used up), -ENOTCONN (not open yet, by
+ * name, or being finished); -ECONNRESET and the like, after which the connection is over.
  */
 TG_API int tg_conn_read(tg_handle conn,
                         void *buffer,
@@ -1673,7 +1673,8 @@ TG_API int tg_conn_shutdown(tg_handle conn);
 TG_API int tg_conn_finish(tg_handle conn);
 
 /**
- * Closes a connection as tg_close does, and resets it: the peer sees an error instead of an end.
+ * Closes a connection as tg_close does, and resets it: the peer sees an error instead of an end. (With TCP: pipes and Unix
+ * sockets know no reset, and their peers see an end.)
  *
  * Thread: the loop's.
  * Callable from callbacks: yes.
@@ -1684,8 +1685,8 @@ TG_API int tg_conn_abort(tg_handle conn);
 /**
  * Relays two connections into each other: what one receives is written to the other, inside the library, and reading from
  * one rests while more than the high watermark waits in the other. The end of one becomes the end of our direction of the
- * other; when both have ended, both are over with reason 0. When one breaks, the other is reset and over for the same
- * reason; when one is closed in the middle, for TG_ECANCELED. When the peer of one takes nothing any more (-EPIPE), what it has
+ * other; when both have ended, both are over with reason 0. When one breaks, the other is reset (as by tg_conn_abort) and over
+ * for the same reason; when one is closed in the middle, for TG_ECANCELED. When the peer of one takes nothing any more (-EPIPE), what it has
  * sent still passes, and what would go to it is dropped: at its end the other one is finished, with the same reason if anything
  * was dropped. tg_conn_finish on one finishes both. on_data and on_readable do not come any more, and what is
  * held behind a frame that is being delivered passes on when its callback returns; the rest stays as it was. The other

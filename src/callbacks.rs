@@ -197,7 +197,6 @@ pub(crate) fn accepted_user(listener: &User) -> User {
         Callback::Listener(callbacks) => {
             User { callback: Callback::Conn(callbacks.conn.clone()), user: callbacks.conn_user, release: None }
         }
-        // On a batch loop: the listener's number.
         _ => User { callback: Callback::None, user: listener.user, release: None },
     }
 }

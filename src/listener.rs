@@ -161,11 +161,8 @@ impl Plan {
         }
     }
 
-    fn user(&self, batch: bool) -> User {
+    fn user(&self) -> User {
         let (user, release) = (self.options.user, self.options.release);
-        if batch {
-            return User { callback: Callback::None, user, release };
-        }
         let callbacks = ListenerCallbacks {
             on_accept: self.options.on_accept,
             on_error: self.options.on_error,
@@ -178,7 +175,7 @@ impl Plan {
     pub(crate) fn open(self, loop_: tg_loop, fd: &mut Option<OwnedFd>, path: Option<BoundPath>) -> Result<tg_handle> {
         let referenced = self.options.flags & TG_UNREF == 0;
         let found = find_loop(loop_)?;
-        let user = self.user(found.is_batch());
+        let user = self.user();
         let id = found.event_loop.listener_open(fd, path, self.config, user, referenced)?;
         Ok(id.raw())
     }

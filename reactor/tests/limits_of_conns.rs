@@ -370,3 +370,93 @@ fn who_takes_what_the_system_has_is_neither_stuck_nor_idle() {
         }
     }
 }
+
+/// How many eighths of a second pass until a connection is over whose peer takes nothing, and whose times are all a second.
+fn eighths_until_over(timeouts: Timeouts, length: usize, prepare: impl FnOnce(&Bench, Id)) -> u32 {
+    let bench = Bench::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let _peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let over = Rc::new(Cell::new(None));
+    let conn = bench.wrap(listener.accept().unwrap().0, Shape { timeouts, limit: 64 << 20, ..shape() }, ending(&over));
+    prepare(&bench, conn);
+    bench.event_loop.conn_write(conn, &[IoSlice::new(&vec![1; length])]).unwrap();
+    if timeouts.linger_ns > 0 {
+        bench.event_loop.conn_finish(conn).unwrap();
+    }
+    bench.turns(5);
+    let mut passed = 0;
+    while over.get().is_none() && passed < 100 {
+        bench.after(SECOND / 8);
+        passed += 1;
+    }
+    passed
+}
+
+#[test]
+fn who_takes_nothing_is_found_out_a_quarter_of_the_time_late_at_most() {
+    // mutation: what the peer takes is looked up when the time is over only: what it took at first counts from then on.
+    let none = Timeouts::default();
+    let of = |write_ns, idle_ns, linger_ns| Timeouts { write_ns, idle_ns, linger_ns, ..none };
+    for (timeouts, length) in [(of(SECOND, 0, 0), 16 << 20), (of(0, SECOND, 0), 16 << 20), (of(0, 0, SECOND), 5000)] {
+        let passed = eighths_until_over(timeouts, length, |_, _| {});
+        assert!((8..=11).contains(&passed), "{passed} eighths: {timeouts:?}");
+    }
+    // The other side of a relay has no times, or others: it is asked about this one's.
+    for other in [-1, SECOND / 100] {
+        let (kept, _other_peer) = UnixStream::pair().unwrap();
+        let passed = eighths_until_over(of(0, SECOND, 0), 5000, |bench, conn| {
+            let partner =
+                bench.wrap(kept, Shape { timeouts: of(0, other, 0), tells_timeout: true, ..shape() }, nothing());
+            bench.event_loop.conn_write(partner, &[IoSlice::new(&[1; 5000])]).unwrap();
+            bench.event_loop.conn_pipe(conn, partner).unwrap();
+        });
+        assert!((8..=11).contains(&passed), "{passed} eighths, the other's idle time is {other}");
+    }
+}
+
+#[test]
+fn a_loop_that_is_late_asks_before_a_time_is_over() {
+    // mutation: `conn_comes_late` finds nothing.
+    for (timeouts, comes) in [(1, true), (2, true), (1, false), (2, false)].map(|(which, comes)| {
+        let read_ns = if which == 1 { SECOND } else { 0 };
+        (Timeouts { read_ns, idle_ns: SECOND - read_ns, ..Timeouts::default() }, comes)
+    }) {
+        let bench = Bench::new();
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let (over, total) = (Rc::new(Cell::new(None)), Rc::new(Cell::new(0)));
+        let (told, count) = (over.clone(), total.clone());
+        let callback = Closures::callback(move |_, _, event| match event {
+            Event::Data(bytes) => count.set(count.get() + bytes.len()),
+            Event::ConnOver { reason } => told.set(Some(reason)),
+            _ => {}
+        });
+        bench.wrap(ours, Shape { timeouts, ..shape() }, callback);
+        bench.turns(3);
+        if comes {
+            theirs.write_all(b"in time").unwrap();
+        }
+        bench.after(5 * SECOND);
+        let expected = if comes { (7, None) } else { (0, Some(Error::TIMED_OUT.code())) };
+        assert_eq!((total.get(), over.get()), expected, "{timeouts:?}");
+        bench.after(5 * SECOND);
+        assert_eq!(over.get(), Some(Error::TIMED_OUT.code()));
+    }
+}
+
+#[test]
+fn who_empties_a_pipe_slowly_takes_something() {
+    // mutation: `not_taken` does not know about pipes.
+    let bench = Bench::new();
+    let (mut theirs, ours) = std::io::pipe().unwrap();
+    let over = Rc::new(Cell::new(None));
+    let timeouts = Timeouts { write_ns: SECOND, ..Timeouts::default() };
+    let conn = bench.wrap(ours, Shape { timeouts, ..shape() }, ending(&over));
+    bench.event_loop.conn_write(conn, &[IoSlice::new(&[1; 200_000])]).unwrap();
+    for _ in 0..30 {
+        bench.after(SECOND / 2);
+        theirs.read_exact(&mut [0; 100]).unwrap();
+        assert_eq!(over.get(), None);
+    }
+    (0..5).for_each(|_| bench.after(SECOND / 2));
+    assert_eq!(over.get(), Some(Error::TIMED_OUT.code()));
+}

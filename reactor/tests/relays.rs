@@ -4,9 +4,10 @@ mod shape;
 
 use shape::shape;
 use std::cell::RefCell;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::thread;
 use tidegate_reactor::event_loop::closures::{Callback, Loop};
@@ -167,4 +168,41 @@ fn a_time_that_is_over_resets_both_sides() {
     assert_eq!(log.borrow().len(), 2);
     assert!(one.read(&mut [0; 1]).is_err(), "the silent one saw an end");
     assert!(other.read(&mut [0; 1]).is_err(), "its partner saw an end");
+}
+
+#[test]
+fn an_answer_that_was_received_arrives_although_more_is_sent_to_who_gave_it() {
+    // mutation: `conn_forward` fails the source whatever has become of its target.
+    for pieces in 1..4 {
+        let (event_loop, log) = (Closures::new_loop().unwrap(), Log::default());
+        let ((mut asks, front), (mut answers, back)) = (UnixStream::pair().unwrap(), UnixStream::pair().unwrap());
+        let shape = Rc::new(Shape { high_mark: 4 << 20, low_mark: 1 << 20, ..shape() });
+        let open = |stream: UnixStream| {
+            event_loop.conn_open(&mut Some(OwnedFd::from(stream)), shape.clone(), noting(&log), true).unwrap()
+        };
+        event_loop.conn_pipe(open(front), open(back)).unwrap();
+        let turns = || (0..20).for_each(|_| assert!(event_loop.run_nowait().is_ok()));
+        let answer = pattern(900_000, 5);
+        for part in answer.chunks(50_000) {
+            answers.write_all(part).unwrap();
+            turns();
+        }
+        drop(answers);
+        turns();
+        for _ in 0..pieces {
+            asks.write_all(&[1; 100]).unwrap();
+            turns();
+        }
+        asks.set_nonblocking(true).unwrap();
+        let (mut got, mut part) = (Vec::new(), vec![0; 65_536]);
+        loop {
+            match asks.read(&mut part) {
+                Ok(0) => break,
+                Ok(count) => got.extend_from_slice(&part[..count]),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock, "{} bytes", got.len()),
+            }
+            turns();
+        }
+        assert!(got == answer, "{} of {} bytes, {pieces} pieces", got.len(), answer.len());
+    }
 }

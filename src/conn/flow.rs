@@ -14,8 +14,8 @@ use tidegate_reactor::Error;
 /// Ownership: `buffer` stays the caller's.
 /// Returns: how many bytes were read; 0 when the peer has ended its direction (or `size` is 0).
 /// Errors: TG_EINVAL (`buffer` is NULL), TG_EBUSY (the data of this connection comes to `on_data`), TG_ESTALE, TG_EKIND,
-/// TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EAGAIN (nothing is there, or its rate limit is used up), -ENOTCONN; -ECONNRESET and the like, after which the
-/// connection is over.
+/// TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -EAGAIN (nothing is there, or its rate limit is used up), -ENOTCONN (not open yet, by
+/// name, or being finished); -ECONNRESET and the like, after which the connection is over.
 ///
 /// # Safety
 /// `buffer` is NULL or has room for `size` bytes.
@@ -78,7 +78,8 @@ pub extern "C" fn tg_conn_finish(conn: tg_handle) -> c_int {
     guard!(tg_conn_finish(conn), find_handle(conn).and_then(|(found, id)| found.event_loop.conn_finish(id)))
 }
 
-/// Closes a connection as tg_close does, and resets it: the peer sees an error instead of an end.
+/// Closes a connection as tg_close does, and resets it: the peer sees an error instead of an end. (With TCP: pipes and Unix
+/// sockets know no reset, and their peers see an end.)
 ///
 /// Thread: the loop's.
 /// Callable from callbacks: yes.
@@ -90,8 +91,8 @@ pub extern "C" fn tg_conn_abort(conn: tg_handle) -> c_int {
 
 /// Relays two connections into each other: what one receives is written to the other, inside the library, and reading from
 /// one rests while more than the high watermark waits in the other. The end of one becomes the end of our direction of the
-/// other; when both have ended, both are over with reason 0. When one breaks, the other is reset and over for the same
-/// reason; when one is closed in the middle, for TG_ECANCELED. When the peer of one takes nothing any more (-EPIPE), what it has
+/// other; when both have ended, both are over with reason 0. When one breaks, the other is reset (as by tg_conn_abort) and over
+/// for the same reason; when one is closed in the middle, for TG_ECANCELED. When the peer of one takes nothing any more (-EPIPE), what it has
 /// sent still passes, and what would go to it is dropped: at its end the other one is finished, with the same reason if anything
 /// was dropped. tg_conn_finish on one finishes both. `on_data` and `on_readable` do not come any more, and what is
 /// held behind a frame that is being delivered passes on when its callback returns; the rest stays as it was. The other

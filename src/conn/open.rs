@@ -124,7 +124,7 @@ fn connect(loop_: tg_loop, address: tg_address, options: tg_conn_options) -> Res
 /// Thread: the loop's.
 /// Callable from callbacks: yes.
 /// Ownership: `options->user` is the library's once 0 was returned; the rest is copied.
-/// Errors: TG_EINVAL (a NULL; a name of more than 1,024 bytes; a port above 65,535; a number of the options is out of range),
+/// Errors: TG_EINVAL (a NULL; a name of more than 1,024 bytes; a port of 0 or above 65,535; a number of the options is out of range),
 /// TG_ENOBUFS (max_jobs of the loop), TG_ENOMEM, TG_ELIMIT, TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC,
 /// -EAGAIN (no thread can be started).
 ///

@@ -131,8 +131,8 @@ pub struct tg_conn_options {
     /// How long the peer may take nothing of what waits to be written, here or (where the system tells: Linux) in the system.
     /// Default: 60 s.
     pub write_timeout_ns: i64,
-    /// How long nothing may come or go; what the peer takes from the system counts as for the write timeout, for a quarter of
-    /// the time when that was not known before. Default: 1 h.
+    /// How long nothing may come or go; what the peer takes from the system counts as for the write timeout. Where that counts, a
+    /// time may be late by a quarter. Default: 1 h.
     pub idle_timeout_ns: i64,
     /// How long tg_conn_finish waits for the peer's end once everything is written (until then the write timeout counts), and the
     /// peer takes no more of it.

@@ -82,6 +82,7 @@ static void a_life_in_records(void)
     close(ends[1]);
 }
 
+/* mutation: an accepted connection carries the listener's number. */
 static void acceptance_in_records(void)
 {
     batch_scene it = scene_new(64);
@@ -93,7 +94,8 @@ static void acceptance_in_records(void)
     tg_handle listener = 0, accepted;
     tg_record record;
     int fd;
-    options.user = conn.user = (void *)(uintptr_t)77;
+    options.user = (void *)(uintptr_t)77;
+    conn.user = (void *)(uintptr_t)78;
     options.conn = &conn;
     MUST(tg_listener_open(it.loop, &where, &options, &listener) == 0);
     MUST(tg_listener_get_local(listener, &where) == 0);
@@ -109,8 +111,10 @@ static void acceptance_in_records(void)
     record = next_record(&it);
     CHECK_EQ(record.kind, TG_RECORD_CONN_OPEN);
     CHECK_EQ(record.handle, accepted);
+    CHECK_EQ(record.user, 78);
     record = next_record(&it);
     CHECK_EQ(record.kind, TG_RECORD_CONN_DATA);
+    CHECK_EQ(record.user, 78);
     CHECK_EQ(record.bits, 7);
     close(fd);
     it.batch->record_cursor = it.batch->record_count;

@@ -369,6 +369,8 @@ static void bad_arguments_take_nothing(void)
     CHECK_CODE(tg_conn_connect_name(loop, "name", "1", &options, NULL), TG_EINVAL);
     CHECK_CODE(tg_conn_connect_name(loop, long_name, "1", &options, &out), TG_EINVAL);
     CHECK_CODE(tg_conn_connect_name(loop, "name", "65536", &options, &out), TG_EINVAL);
+    CHECK_CODE(tg_conn_connect_name(loop, "name", "0", &options, &out), TG_EINVAL);
+    CHECK_CODE(tg_conn_connect_name(loop, "name", "", &options, &out), TG_EINVAL);
     options.linger_ns = -2;
     CHECK_CODE(tg_conn_connect_name(loop, "name", "1", &options, &out), TG_EINVAL);
     CHECK(out == 7 && it.released == 0);

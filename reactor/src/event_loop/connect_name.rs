@@ -50,11 +50,14 @@ impl<S: Sink> EventLoop<S> {
     /// Connects to a host by name. Until it is [`Event::Opened`](crate::Event::Opened) the connection can only be closed.
     ///
     /// # Errors
-    /// [`Error::NO_MEMORY`], [`Error::LIMIT`], [`Error::FORKED`], [`Error::PANIC`]; EAGAIN when no thread can be started.
+    /// [`Error::INVALID`] without a port; [`Error::NO_MEMORY`], [`Error::LIMIT`], [`Error::FORKED`], [`Error::PANIC`]; EAGAIN when no thread can be started.
     /// What comes later is the reason of [`Event::ConnOver`](crate::Event::ConnOver).
     pub fn conn_connect_name(
         &self, query: Query, options: ConnectOptions, shape: Rc<Shape>, user: S::User, referenced: bool,
     ) -> Result<Id> {
+        if query.is_without_port() {
+            return Err(Error::invalid("nobody can be reached at port 0"));
+        }
         let mut core = self.core()?;
         let id = core.reserve(user, referenced)?;
         let begun = core.connect_begin(id, query, options, shape);
@@ -204,7 +207,11 @@ impl<S: Sink> Core<S> {
     pub(super) fn connect_timer(&mut self, id: Id) {
         let now_ns = self.now_ns;
         match self.connecting(id) {
-            Some(connecting) if now_ns >= connecting.deadline_ns => self.connect_fail(id, Error::TIMED_OUT),
+            Some(connecting) if now_ns >= connecting.deadline_ns => {
+                // The loop may be late, and an attempt have succeeded long ago.
+                self.connect_ready(id);
+                self.connect_fail(id, Error::TIMED_OUT);
+            }
             Some(_) => self.connect_next(id),
             None => {}
         }

@@ -55,6 +55,11 @@ impl Query {
         Ok(Query { host, service, ..Query::default() })
     }
 
+    /// Whether the port is 0, or none is asked for.
+    pub fn is_without_port(&self) -> bool {
+        self.service.as_ref().is_none_or(|service| service.as_bytes().iter().all(|byte| *byte == b'0'))
+    }
+
     fn hints(&self) -> addrinfo {
         // SAFETY: all zero is a valid addrinfo.
         let mut hints: addrinfo = unsafe { std::mem::zeroed() };

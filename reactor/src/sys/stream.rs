@@ -5,6 +5,7 @@ use super::socket::{RawAddress, check, own};
 use super::{Fd, errno};
 use crate::base::address::Address;
 use crate::base::error::{Error, Result};
+use crate::base::interest;
 use std::io::IoSlice;
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -313,21 +314,30 @@ pub(super) fn without_sigpipe(length: usize, write: impl FnOnce() -> Result<usiz
     result
 }
 
-/// How many bytes that were written the peer's system has not taken yet (TCP), or the peer itself (Unix sockets, which count
-/// what they need besides, and terminals), where the system can tell.
-pub fn not_taken(fd: Fd) -> Option<i64> {
+/// How many bytes that were written the peer's system has not taken yet (TCP), or the peer itself (pipes, terminals, and Unix
+/// sockets, which count what they need besides, and a piece of some 32 KiB until all of it is taken), where the system can tell.
+pub fn not_taken(fd: Fd, kind: StreamKind) -> Option<i64> {
     #[cfg(target_os = "linux")]
     {
         let mut count: i32 = 0;
         // SAFETY: an int to write to.
-        let told = unsafe { libc::ioctl(fd, libc::TIOCOUTQ, &raw mut count) } == 0;
+        let mut ask = |what| unsafe { libc::ioctl(fd, what, &raw mut count) == 0 };
+        // A pipe says at either end how much is in it; a socket's answer would be about what it has received.
+        let told = ask(libc::TIOCOUTQ) || (kind == StreamKind::Other && ask(libc::FIONREAD));
         told.then_some(count.into())
     }
     #[cfg(not(target_os = "linux"))]
     {
-        let _ = fd;
+        let _ = (fd, kind);
         None
     }
+}
+
+/// Whether something of an interest is to be had now.
+pub fn is_ready(fd: Fd, interest: u32) -> bool {
+    let of = |bit: u32, event: i16| if interest & bit != 0 { event } else { 0 };
+    let mut look = [entry(fd, of(interest::READ, libc::POLLIN) | of(interest::WRITE, libc::POLLOUT))];
+    interest != 0 && poll_once(&mut look, 0).is_ok_and(|found| found > 0)
 }
 
 /// No more will be written.

@@ -81,6 +81,7 @@ impl<S: Sink> Core<S> {
         conn.flags &= !(flag::TOUCHED | flag::HAS_READ | flag::HAS_WRITTEN | flag::REARM);
         if what & (flag::HAS_READ | flag::HAS_WRITTEN) != 0 && what & flag::OVER == 0 {
             conn.last = now_ns;
+            conn.flags &= !flag::WAITED_FOR;
             conn.count_anew(what & flag::HAS_READ != 0, what & flag::HAS_WRITTEN != 0, now_ns);
         }
         if what & flag::REARM != 0 {
@@ -90,9 +91,14 @@ impl<S: Sink> Core<S> {
 
     #[inline(never)]
     fn conn_arm(&mut self, id: Id) {
-        self.conn_count_taken(id);
+        let outstanding = self.conn_count_taken(id, 0);
+        let now_ns = self.now_ns;
         let Some(conn) = self.conn_mut(id).filter(|conn| !conn.has(flag::OVER)) else { return };
-        let next = conn.next_deadline();
+        let mut next = conn.next_deadline();
+        if let Some(shortest) = conn.shortest_of_taking().filter(|_| outstanding) {
+            // So that it is known when the peer took something, and not only that it did.
+            next = next.map(|deadline| deadline.min(now_ns.saturating_add((shortest / LOOKS).max(1))));
+        }
         let lingers = conn.has(flag::FINISHING) && conn.timer.is_none() && next.is_some();
         if lingers && self.conn_make_timer(id, true).is_err() {
             // Without a timer there is no waiting for the peer.
@@ -106,36 +112,51 @@ impl<S: Sink> Core<S> {
     }
 
     /// What the peer takes of what the system has already is told by no event, and not by writability either, which waits
-    /// for much room. So it is looked up when a time begins to count, and when one seems to be over.
-    fn conn_count_taken(&mut self, id: Id) {
+    /// for much room. So it is looked up [`LOOKS`] times in the shortest time that it counts for; whether something is
+    /// outstanding. `grace_ns`: how long ago it shall have taken something when nothing was known before.
+    fn conn_count_taken(&mut self, id: Id, grace_ns: i64) -> bool {
         let now_ns = self.now_ns;
-        let Some(conn) = self.conn_mut(id).filter(|conn| conn.bytes_out > 0 && !conn.has(flag::OVER)) else { return };
+        let Some(conn) = self.conn_mut(id).filter(|conn| conn.bytes_out > 0 && !conn.has(flag::OVER)) else {
+            return false;
+        };
         let known = conn.extra.as_ref().map_or(UNKNOWN, |extra| extra.taken);
-        let Some(left) = stream::not_taken(conn.owned.fd()).filter(|left| *left > 0 || known != UNKNOWN) else {
-            return;
+        let Some(left) = stream::not_taken(conn.owned.fd(), conn.kind()).filter(|left| *left > 0 || known != UNKNOWN)
+        else {
+            return false;
         };
         let taken = conn.bytes_out as i64 - left;
-        conn.extra().taken = taken;
-        if known == UNKNOWN {
-            // Whether it takes anything shows the next time, which is soon.
-            let idle_ns = conn.shape.timeouts.idle_ns;
-            conn.last = conn.last.max(now_ns.saturating_sub(idle_ns - idle_ns / 4));
-        } else if taken > known {
+        conn.extra().taken = if left > 0 { taken } else { UNKNOWN };
+        if known != UNKNOWN && taken > known {
             conn.has_taken(now_ns);
+        } else if known == UNKNOWN && grace_ns > 0 {
+            conn.last = conn.last.max(now_ns.saturating_sub(grace_ns));
         }
+        left > 0
     }
 
     /// What moves on the other side of a relay keeps this one from being idle; what has expired all the same.
-    fn conn_count_relayed(&mut self, id: Id, now_ns: i64) -> u32 {
+    fn conn_count_relayed(&mut self, id: Id, now_ns: i64, grace_ns: i64) -> u32 {
         let relays = self.conn_mut(id).and_then(|conn| conn.extra.as_ref()).map(|it| [it.relay_to, it.relay_from]);
         for partner in relays.into_iter().flatten().flatten() {
-            self.conn_count_taken(partner);
+            self.conn_count_taken(partner, grace_ns);
             let moved = self.conn_mut(partner).filter(|partner| !partner.has(flag::OVER)).map(|partner| partner.last);
             if let (Some(conn), Some(moved)) = (self.conn_mut(id), moved) {
                 conn.last = conn.last.max(moved);
             }
         }
         self.conn_mut(id).map_or(0, |conn| conn.expired(now_ns))
+    }
+
+    /// The loop was late, and what was waited for is there by now: the time is over only if it is so after this turn's events.
+    fn conn_comes_late(&mut self, id: Id) -> bool {
+        let Some(conn) = self.conn_mut(id) else { return false };
+        if conn.has(flag::WAITED_FOR) || !stream::is_ready(conn.owned.fd(), conn.owned.interest()) {
+            conn.flags &= !flag::WAITED_FOR;
+            return false;
+        }
+        conn.flags |= flag::WAITED_FOR;
+        self.conn_touch(id, flag::REARM);
+        true
     }
 
     pub(super) fn conn_cancel_timer(&mut self, id: Id) {
@@ -153,12 +174,15 @@ impl<S: Sink> Core<S> {
             conn.flags |= flag::REARM;
             return;
         }
-        if conn.expired(now_ns) & (flag::TELL_WRITE | flag::TELL_IDLE | flag::FINISHING) != 0 {
-            self.conn_count_taken(id);
-        }
+        let idle_ns = conn.shape.timeouts.idle_ns;
+        let grace_ns = idle_ns - idle_ns / LOOKS;
+        self.conn_count_taken(id, grace_ns);
         let mut expired = self.conn_mut(id).map_or(0, |conn| conn.expired(now_ns));
         if expired & flag::TELL_IDLE != 0 {
-            expired = self.conn_count_relayed(id, now_ns);
+            expired = self.conn_count_relayed(id, now_ns, grace_ns);
+        }
+        if expired != 0 && self.conn_comes_late(id) {
+            return;
         }
         let Some(conn) = self.conn_mut(id) else { return };
         let fatal = expired & (flag::CONNECTING | flag::FINISHING) != 0 || expired != 0 && !conn.shape.tells_timeout;
@@ -169,18 +193,32 @@ impl<S: Sink> Core<S> {
         // What was reported counts anew.
         conn.count_anew(expired & flag::TELL_READ != 0, expired & flag::TELL_WRITE != 0, now_ns);
         if expired & flag::TELL_IDLE != 0 {
-            conn.last = now_ns;
+            conn.extra().idle_told_ns = now_ns;
         }
         self.conn_arm(id);
         self.conn_list_if_pending(id);
     }
 }
 
+/// How often it is looked up in a timeout what the peer has taken: no timeout is later than by this part of it.
+const LOOKS: i64 = 4;
+
 impl Conn {
+    /// The shortest of the times that what the peer takes counts for, if one does now.
+    fn shortest_of_taking(&self) -> Option<i64> {
+        let timeouts = &self.shape.timeouts;
+        let lingers = self.extra.as_ref().is_some_and(|extra| extra.linger_deadline_ns > 0);
+        let of = |timeout: i64, counts: bool| (counts && timeout > 0).then_some(timeout);
+        let write = of(timeouts.write_ns, !self.out.is_empty());
+        let idle = of(timeouts.idle_ns, !self.has(flag::FINISHING));
+        [write, idle, of(timeouts.linger_ns, lingers)].into_iter().flatten().min()
+    }
+
     /// See [`Core::conn_touch`].
     #[inline(always)]
     pub(super) fn touch(&mut self, id: Id, what: u32, touched: &mut Noted) {
-        if self.timer.is_none() && what & flag::REARM == 0 {
+        // One without times of its own may be relayed with one that has some.
+        if self.timer.is_none() && what & flag::REARM == 0 && !self.is_relayed() {
             return;
         }
         self.flags |= what;
@@ -230,6 +268,7 @@ impl Conn {
         let connecting = self.has(flag::CONNECTING);
         let linger = self.extra.as_ref().map_or(0, |extra| extra.linger_deadline_ns);
         let read = self.extra.as_ref().map_or(i64::MAX, |extra| extra.last_read_ns);
+        let last = self.extra.as_ref().map_or(self.last, |extra| self.last.max(extra.idle_told_ns));
         [
             (after(self.opened_ns, timeouts.connect_ns, connecting), flag::CONNECTING),
             (if finishing && linger > 0 { linger } else { i64::MAX }, flag::FINISHING),
@@ -238,7 +277,7 @@ impl Conn {
                 after(self.out.moved_ns(), timeouts.write_ns, !connecting && !self.has(flag::WRITE_SLOWED)),
                 flag::TELL_WRITE,
             ),
-            (after(self.last, timeouts.idle_ns, !finishing && !connecting && !slowed), flag::TELL_IDLE),
+            (after(last, timeouts.idle_ns, !finishing && !connecting && !slowed), flag::TELL_IDLE),
         ]
     }
 

@@ -201,6 +201,8 @@ impl<S: Sink> Core<S> {
                     source.extra().broken = error.code();
                 }
             }
+            // All that the other one had to say is passed on, and so this one is being finished already.
+            Err(_) if self.conn_mut(from).is_some_and(|source| source.relay_to() != Some(to)) => {}
             // The program has ended the other one's direction: this one has nowhere to go.
             Err(error) => self.conn_fail(from, error),
         }

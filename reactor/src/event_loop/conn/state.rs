@@ -145,6 +145,8 @@ pub(in crate::event_loop) mod flag {
     pub(in crate::event_loop) const HAS_WRITTEN: u32 = 1 << 27;
     /// Its timer may be armed later than its next deadline.
     pub(in crate::event_loop) const REARM: u32 = 1 << 28;
+    /// A time is over, but an event was there that may say otherwise.
+    pub(in crate::event_loop) const WAITED_FOR: u32 = 1 << 29;
 }
 
 /// A connection. Boxed; what few of them need is apart, in [`Extra`].
@@ -185,6 +187,8 @@ pub(super) struct Extra {
     pub(super) tty: Option<Saved>,
     /// When bytes have last come, kept where that has a timeout of its own; the end of time: not noted yet.
     pub(super) last_read_ns: i64,
+    /// When the program was last told that the connection is idle: another such time counts from then.
+    pub(super) idle_told_ns: i64,
     /// When the peer must have ended its direction; 0: no matter when.
     pub(super) linger_deadline_ns: i64,
     /// Of what was written, how much the peer had taken when that was last looked up; [`UNKNOWN`] before. Not exact, but it
@@ -210,6 +214,7 @@ impl Default for Extra {
             rates: [Id::NONE; MOST_RATES],
             tty: None,
             last_read_ns: i64::MAX,
+            idle_told_ns: i64::MIN,
             linger_deadline_ns: 0,
             taken: UNKNOWN,
             broken: 0,
@@ -257,6 +262,12 @@ impl Conn {
 
     pub(super) fn extra(&mut self) -> &mut Extra {
         self.extra.get_or_insert_default()
+    }
+
+    /// Whether it passes on, or is passed, what another one reads.
+    #[inline]
+    pub(super) fn is_relayed(&self) -> bool {
+        self.extra.as_ref().is_some_and(|extra| extra.relay_to.is_some() || extra.relay_from.is_some())
     }
 
     /// Where what is read is to go inside the kernel.
