@@ -3187,7 +3187,9 @@ typedef struct tg_resolve_name_options {
 /**
  * Looks up the addresses of a host, as getaddrinfo does, on a thread: the answer comes to the callback, in the system's
  * order, each address once, at most 256, and the handle closes. Look-ups have 8 threads of each loop for themselves, so
- * slow ones keep neither work nor files waiting; further ones wait in the order of these calls.
+ * slow ones keep neither work nor files waiting; further ones wait in the order of these calls. (In a forked child the system's
+ * look-ups may hang for ever if a thread of the parent was in the middle of one at the fork: the C library's locks stay as they
+ * were. Fork while no look-up is going on, or look up before.)
  *
  * host is a name or a numeric address, of at most 1,024 bytes that are passed to the system unchanged (names in other
  * alphabets in their ASCII form). NULL: this machine, or everybody with TG_RESOLVE_PASSIVE. service is a name or a

@@ -41,6 +41,8 @@ pub struct Changes {
     queue: VecDeque<Change>,
     /// Told as created because they were found; their events may be on their way.
     found: HashSet<Vec<u8>>,
+    /// Directories that have come since the last look: each is looked into once, however often it was moved meanwhile.
+    come: Vec<Vec<u8>>,
     /// Directories that were moved away: within the tree, if the other half comes.
     moving: Vec<Moving>,
     over: bool,
@@ -105,6 +107,7 @@ impl Changes {
             directories: HashMap::new(),
             queue: VecDeque::new(),
             found: HashSet::new(),
+            come: Vec::new(),
             moving: Vec::new(),
             over: false,
         };
@@ -121,6 +124,7 @@ impl Changes {
         self.directories.clear();
         self.queue.clear();
         self.found.clear();
+        self.come.clear();
         self.moving.clear();
         self.walk(fd.as_raw_fd(), Vec::new(), false)?;
         Ok(fd)
@@ -137,6 +141,9 @@ impl Changes {
         match inotify::read(fd, &mut room) {
             Ok(length) => inotify::events(&room[..length]).for_each(|raw| self.take(fd, raw)),
             Err(error) => self.fail(error),
+        }
+        for directory in std::mem::take(&mut self.come) {
+            self.look_into(fd, directory);
         }
         self.settle(fd);
     }
@@ -230,7 +237,7 @@ impl Changes {
         } else if raw.mask & mask::MOVED_TO != 0 {
             self.arrived(fd, raw.cookie, name);
         } else if created {
-            self.look_into(fd, name);
+            self.has_come(fd, name);
         }
     }
 
@@ -248,8 +255,18 @@ impl Changes {
                 }
             }
         }
-        self.look_into(fd, name);
+        self.has_come(fd, name);
         held.iter().for_each(|held| self.take(fd, held.raw()));
+    }
+
+    fn has_come(&mut self, fd: Fd, directory: Vec<u8>) {
+        if self.come.contains(&directory) {
+            return;
+        }
+        match self.come.try_reserve(1) {
+            Ok(()) => self.come.push(directory),
+            Err(_) => self.look_into(fd, directory),
+        }
     }
 
     /// Watches a directory that is new, and tells what is in it.
@@ -313,6 +330,7 @@ impl Changes {
     fn overflowed(&mut self, fd: Fd) {
         self.tell(0, change::OVERFLOW, 0, b"");
         self.found.clear();
+        self.come.clear();
         self.moving.clear();
         if !self.recursive {
             return;

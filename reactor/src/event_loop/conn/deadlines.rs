@@ -7,6 +7,7 @@
 use super::state::{Conn, UNKNOWN, flag};
 use crate::base::error::{Error, Result};
 use crate::base::id::Id;
+use crate::base::interest::{READ, WRITE};
 use crate::event_loop::core::{Core, Slot};
 use crate::event_loop::noted::Noted;
 use crate::event_loop::{EventLoop, Sink};
@@ -29,10 +30,15 @@ impl<S: Sink> EventLoop<S> {
     pub fn conn_set_timeouts(&self, id: Id, timeouts: Timeouts) -> Result<()> {
         let mut core = self.core()?;
         core.conn(id)?;
+        let now_ns = core.clock.monotonic_ns();
         core.conn_make_timer(id, timeouts.is_any())?;
         let conn = core.conn(id)?;
         Rc::make_mut(&mut conn.shape).timeouts = timeouts;
         conn.make_room_for_times();
+        if conn.has(flag::CONNECTING) {
+            conn.extra().connect_from_ns = now_ns;
+        }
+        core.conn_linger(id);
         core.conn_touch(id, flag::HAS_READ | flag::HAS_WRITTEN | flag::REARM);
         Ok(())
     }
@@ -148,9 +154,12 @@ impl<S: Sink> Core<S> {
     }
 
     /// The loop was late, and what was waited for is there by now: the time is over only if it is so after this turn's events.
-    fn conn_comes_late(&mut self, id: Id) -> bool {
+    fn conn_comes_late(&mut self, id: Id, expired: u32) -> bool {
         let Some(conn) = self.conn_mut(id) else { return false };
-        if conn.has(flag::WAITED_FOR) || !stream::is_ready(conn.owned.fd(), conn.owned.interest()) {
+        let read = if expired & (flag::TELL_READ | flag::TELL_IDLE) != 0 { READ } else { 0 };
+        let write = if expired & (flag::TELL_WRITE | flag::TELL_IDLE | flag::CONNECTING) != 0 { WRITE } else { 0 };
+        let helps = if expired & flag::FINISHING != 0 { 0 } else { conn.owned.interest() & (read | write) };
+        if conn.has(flag::WAITED_FOR) || !stream::is_ready(conn.owned.fd(), helps) {
             conn.flags &= !flag::WAITED_FOR;
             return false;
         }
@@ -181,7 +190,7 @@ impl<S: Sink> Core<S> {
         if expired & flag::TELL_IDLE != 0 {
             expired = self.conn_count_relayed(id, now_ns, grace_ns);
         }
-        if expired != 0 && self.conn_comes_late(id) {
+        if expired != 0 && self.conn_comes_late(id, expired) {
             return;
         }
         let Some(conn) = self.conn_mut(id) else { return };
@@ -266,11 +275,12 @@ impl Conn {
         // A rate limit that holds bytes back is ours: the peer is neither silent nor has it refused them.
         let slowed = self.has(flag::SLOWED | flag::WRITE_SLOWED);
         let connecting = self.has(flag::CONNECTING);
+        let since = self.extra.as_ref().map_or(self.opened_ns, |extra| self.opened_ns.max(extra.connect_from_ns));
         let linger = self.extra.as_ref().map_or(0, |extra| extra.linger_deadline_ns);
         let read = self.extra.as_ref().map_or(i64::MAX, |extra| extra.last_read_ns);
         let last = self.extra.as_ref().map_or(self.last, |extra| self.last.max(extra.idle_told_ns));
         [
-            (after(self.opened_ns, timeouts.connect_ns, connecting), flag::CONNECTING),
+            (after(since, timeouts.connect_ns, connecting), flag::CONNECTING),
             (if finishing && linger > 0 { linger } else { i64::MAX }, flag::FINISHING),
             (after(read, timeouts.read_ns, !finishing && self.reads()), flag::TELL_READ),
             (

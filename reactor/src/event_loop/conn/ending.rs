@@ -74,9 +74,13 @@ impl<S: Sink> Core<S> {
     pub(super) fn conn_shut_now(&mut self, id: Id) {
         let Some(conn) = self.conn_mut(id) else { return };
         conn.flags |= flag::SHUT;
-        if conn.kind() == StreamKind::Socket {
-            // ENOTCONN: the peer has reset it, which reading will say.
-            let _ = stream::shut_write(conn.owned.fd());
+        if conn.kind() == StreamKind::Socket && stream::shut_write(conn.owned.fd()).is_err() && conn.has(flag::EOF) {
+            // The peer has reset it after its end, so that reading will not say it any more.
+            let why = match stream::take_error(conn.owned.fd()) {
+                0 => Error::os(libc::EPIPE),
+                code => Error::from_code(code),
+            };
+            return self.conn_write_failed(id, why);
         }
         self.conn_linger(id);
         self.conn_end_if_done(id);
@@ -84,14 +88,14 @@ impl<S: Sink> Core<S> {
 
     /// The peer's end is all that is missing: it has the linger time from now on. (What waited before had the write timeout:
     /// a peer that is slow, but takes it, loses nothing.)
-    fn conn_linger(&mut self, id: Id) {
+    pub(super) fn conn_linger(&mut self, id: Id) {
         let now_ns = self.clock.monotonic_ns();
         let Some(conn) = self.conn_mut(id).filter(|conn| conn.has(flag::FINISHING) && conn.has(flag::SHUT)) else {
             return;
         };
         let linger_ns = conn.shape.timeouts.linger_ns;
-        if linger_ns > 0 && !conn.has(flag::EOF) {
-            conn.extra().linger_deadline_ns = now_ns.saturating_add(linger_ns);
+        if !conn.has(flag::EOF) {
+            conn.extra().linger_deadline_ns = if linger_ns > 0 { now_ns.saturating_add(linger_ns) } else { 0 };
             self.conn_touch(id, flag::REARM);
         }
     }

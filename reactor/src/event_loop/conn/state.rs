@@ -187,6 +187,8 @@ pub(super) struct Extra {
     pub(super) tty: Option<Saved>,
     /// When bytes have last come, kept where that has a timeout of its own; the end of time: not noted yet.
     pub(super) last_read_ns: i64,
+    /// When the time for connecting was set anew.
+    pub(super) connect_from_ns: i64,
     /// When the program was last told that the connection is idle: another such time counts from then.
     pub(super) idle_told_ns: i64,
     /// When the peer must have ended its direction; 0: no matter when.
@@ -214,6 +216,7 @@ impl Default for Extra {
             rates: [Id::NONE; MOST_RATES],
             tty: None,
             last_read_ns: i64::MAX,
+            connect_from_ns: i64::MIN,
             idle_told_ns: i64::MIN,
             linger_deadline_ns: 0,
             taken: UNKNOWN,

@@ -218,6 +218,7 @@ impl<S: Sink> Core<S> {
             self.conn_finish(id);
         }
         self.conn_end_if_done(id);
+        self.conn_rewait(id);
         self.conn_tell(id)
     }
 
