@@ -4,9 +4,9 @@ mod shape;
 
 use shape::shape;
 use std::cell::RefCell;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::thread;
@@ -205,4 +205,37 @@ fn an_answer_that_was_received_arrives_although_more_is_sent_to_who_gave_it() {
         }
         assert!(got == answer, "{} of {} bytes, {pieces} pieces", got.len(), answer.len());
     }
+}
+
+#[test]
+fn who_dies_after_its_end_is_noticed() {
+    // mutation: `conn_tell_eof` does not wait for more of one that is relayed.
+    let (event_loop, log) = (Closures::new_loop().unwrap(), Log::default());
+    let ((_asks, front), (answers, back)) = (pair(), pair());
+    event_loop.conn_pipe(wrap(&event_loop, front, noting(&log)), wrap(&event_loop, back, noting(&log))).unwrap();
+    let turns = || (0..20).for_each(|_| assert!(event_loop.run_nowait().is_ok()));
+    answers.shutdown(Shutdown::Write).unwrap();
+    turns();
+    assert!(log.borrow().is_empty(), "{:?}", log.borrow());
+    tidegate_reactor::sys::stream::reset_on_close(answers.as_raw_fd());
+    drop(answers);
+    turns();
+    assert!(log.borrow().iter().any(|told| told.starts_with("ConnOver")), "{:?}", log.borrow());
+}
+
+#[test]
+fn a_reset_that_only_the_shutdown_sees_is_the_reason() {
+    // mutation: `conn_shut_now` ignores ENOTCONN.
+    let (event_loop, log) = (Closures::new_loop().unwrap(), Log::default());
+    let (theirs, ours) = pair();
+    let shape = Rc::new(Shape { tells_eof: true, ..shape() });
+    let fd = &mut Some(OwnedFd::from(ours));
+    let conn = event_loop.conn_open(fd, shape, noting(&log), true).unwrap();
+    drop(theirs);
+    (0..5).for_each(|_| assert!(event_loop.run_nowait().is_ok()));
+    assert_eq!(*log.borrow(), ["Eof"]);
+    event_loop.conn_write(conn, &[IoSlice::new(b"lost")]).unwrap();
+    event_loop.conn_finish(conn).unwrap();
+    (0..5).for_each(|_| assert!(event_loop.run_nowait().is_ok()));
+    assert_eq!(log.borrow()[1..], [format!("ConnOver {{ reason: {} }}", -libc::EPIPE)]);
 }
