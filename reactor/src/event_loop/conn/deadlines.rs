@@ -158,7 +158,7 @@ impl<S: Sink> Core<S> {
         let Some(conn) = self.conn_mut(id) else { return false };
         let read = if expired & (flag::TELL_READ | flag::TELL_IDLE) != 0 { READ } else { 0 };
         let write = if expired & (flag::TELL_WRITE | flag::TELL_IDLE | flag::CONNECTING) != 0 { WRITE } else { 0 };
-        let helps = if expired & flag::FINISHING != 0 { 0 } else { conn.owned.interest() & (read | write) };
+        let helps = conn.owned.interest() & (read | write);
         if conn.has(flag::WAITED_FOR) || !stream::is_ready(conn.owned.fd(), helps) {
             conn.flags &= !flag::WAITED_FOR;
             return false;
