@@ -418,9 +418,21 @@ impl<S: Sink> Core<S> {
 #[cfg(test)]
 mod tests {
     use super::{Entry, Slot, Table};
+    use crate::base::id::Id;
+    use crate::base::timers::Timers;
+    use crate::event_loop::conn::Conn;
 
     /// As large as what the C library's loops carry.
     type User = [usize; 4];
+
+    #[test]
+    fn an_idle_connection_counts_at_most_200_bytes() {
+        // mutation: a connection has room for what few of them need.
+        const ALLOCATOR: usize = 8;
+        let noted = size_of::<Id>();
+        let all = [size_of::<Conn>() + ALLOCATOR, Table::<Entry<User>, User>::SLOT_SIZE, Timers::BYTES, noted];
+        assert!(all.iter().sum::<usize>() <= 200, "{all:?}");
+    }
 
     #[test]
     fn a_slot_of_the_table_is_a_cache_line() {

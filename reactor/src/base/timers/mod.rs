@@ -96,6 +96,12 @@ pub struct Timers {
     aside: Vec<u32>,
 }
 
+#[cfg(test)]
+impl Timers {
+    /// What a timer that waits for long has written: its node, its state, its place in the wheel.
+    pub(crate) const BYTES: usize = size_of::<node::Node>() + size_of::<node::State>() + size_of::<u32>();
+}
+
 impl Default for Timers {
     fn default() -> Timers {
         Timers::new()
