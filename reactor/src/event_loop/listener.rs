@@ -276,6 +276,8 @@ impl<S: Sink> Core<S> {
     fn listener_starves(&mut self, id: Id, error: Error) -> Option<(Id, S::User, Told)> {
         self.turn.accepting = None;
         if self.listener_sheds(id) {
+            // One that is finishing may have nobody to wait for now.
+            self.listener_look_again(id);
             return self.delivery(id, Event::ListenerError { status: error.code() });
         }
         let listener = self.listener_mut(id)?;

@@ -142,6 +142,9 @@ impl Changes {
             Ok(length) => inotify::events(&room[..length]).for_each(|raw| self.take(fd, raw)),
             Err(error) => self.fail(error),
         }
+        if self.over {
+            return;
+        }
         for directory in std::mem::take(&mut self.come) {
             self.look_into(fd, directory);
         }
@@ -337,7 +340,7 @@ impl Changes {
         }
         let before = std::mem::take(&mut self.directories);
         if let Err(error) = self.walk(fd, Vec::new(), false) {
-            self.tell(error.code(), 0, 0, b"");
+            return self.fail(error);
         }
         for watch in before.into_keys().filter(|watch| !self.directories.contains_key(watch)) {
             inotify::remove(fd, watch);

@@ -91,14 +91,13 @@ impl<S: Sink> Core<S> {
             conn.count_anew(what & flag::HAS_READ != 0, what & flag::HAS_WRITTEN != 0, now_ns);
         }
         if what & flag::REARM != 0 {
-            self.conn_arm(id);
+            self.conn_arm(id, now_ns);
         }
     }
 
     #[inline(never)]
-    fn conn_arm(&mut self, id: Id) {
-        let outstanding = self.conn_count_taken(id, 0);
-        let now_ns = self.now_ns;
+    fn conn_arm(&mut self, id: Id, now_ns: i64) {
+        let outstanding = self.conn_count_taken(id, now_ns, 0);
         let Some(conn) = self.conn_mut(id).filter(|conn| !conn.has(flag::OVER)) else { return };
         let mut next = conn.next_deadline();
         if let Some(shortest) = conn.shortest_of_taking().filter(|_| outstanding) {
@@ -120,8 +119,7 @@ impl<S: Sink> Core<S> {
     /// What the peer takes of what the system has already is told by no event, and not by writability either, which waits
     /// for much room. So it is looked up [`LOOKS`] times in the shortest time that it counts for; whether something is
     /// outstanding. `grace_ns`: how long ago it shall have taken something when nothing was known before.
-    fn conn_count_taken(&mut self, id: Id, grace_ns: i64) -> bool {
-        let now_ns = self.now_ns;
+    fn conn_count_taken(&mut self, id: Id, now_ns: i64, grace_ns: i64) -> bool {
         let Some(conn) = self.conn_mut(id).filter(|conn| conn.bytes_out > 0 && !conn.has(flag::OVER)) else {
             return false;
         };
@@ -144,7 +142,7 @@ impl<S: Sink> Core<S> {
     fn conn_count_relayed(&mut self, id: Id, now_ns: i64, grace_ns: i64) -> u32 {
         let relays = self.conn_mut(id).and_then(|conn| conn.extra.as_ref()).map(|it| [it.relay_to, it.relay_from]);
         for partner in relays.into_iter().flatten().flatten() {
-            self.conn_count_taken(partner, grace_ns);
+            self.conn_count_taken(partner, now_ns, grace_ns);
             let moved = self.conn_mut(partner).filter(|partner| !partner.has(flag::OVER)).map(|partner| partner.last);
             if let (Some(conn), Some(moved)) = (self.conn_mut(id), moved) {
                 conn.last = conn.last.max(moved);
@@ -185,7 +183,7 @@ impl<S: Sink> Core<S> {
         }
         let idle_ns = conn.shape.timeouts.idle_ns;
         let grace_ns = idle_ns - idle_ns / LOOKS;
-        self.conn_count_taken(id, grace_ns);
+        self.conn_count_taken(id, now_ns, grace_ns);
         let mut expired = self.conn_mut(id).map_or(0, |conn| conn.expired(now_ns));
         if expired & flag::TELL_IDLE != 0 {
             expired = self.conn_count_relayed(id, now_ns, grace_ns);
@@ -204,7 +202,7 @@ impl<S: Sink> Core<S> {
         if expired & flag::TELL_IDLE != 0 {
             conn.extra().idle_told_ns = now_ns;
         }
-        self.conn_arm(id);
+        self.conn_arm(id, now_ns);
         self.conn_list_if_pending(id);
     }
 }
