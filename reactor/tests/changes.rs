@@ -361,3 +361,16 @@ fn a_watch_closed_by_its_first_change_tells_no_more() {
     assert!(!event_loop.run().unwrap());
     assert_eq!(*calls.borrow(), 1);
 }
+
+#[test]
+fn nothing_is_told_behind_the_end() {
+    // mutation: `read` looks into what has come although the tree itself is gone: that fails, and is told.
+    let (place, event_loop, seen) = (Place::new(), Closures::new_loop().unwrap(), Seen::default());
+    let tree = place.at("tree");
+    fs::create_dir(&tree).unwrap();
+    watch(&event_loop, &tree, true, false, &seen);
+    fs::create_dir(tree.join("x")).unwrap();
+    fs::rename(&tree, place.at("gone")).unwrap();
+    turns(&event_loop);
+    assert_eq!(take(&seen), list(&[(CREATED | DIRECTORY, "x"), (SELF_GONE, "")]));
+}

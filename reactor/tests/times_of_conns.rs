@@ -243,3 +243,32 @@ fn times_that_are_set_anew_count_anew() {
         assert!((expected - 1..=expected).contains(&tenths), "{before} {after}: {tenths}");
     }
 }
+
+#[test]
+fn times_count_from_the_reading_of_the_clock_after_a_rest() {
+    // mutation: `conn_arm` counts what the peer has taken from the reading before, which may be long ago.
+    let of = |write_ns, idle_ns| Timeouts { write_ns, idle_ns, ..Timeouts::default() };
+    for timeouts in [of(2 * SECOND, 0), of(0, 2 * SECOND)] {
+        const ALL: usize = 16 << 20;
+        let bench = Bench::new();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        peer.set_nonblocking(true).unwrap();
+        let over = Rc::new(Cell::new(None));
+        let ours = listener.accept().unwrap().0;
+        let conn = bench.wrap(ours, Shape { timeouts, limit: 4 * ALL, ..shape() }, ending(&over));
+        bench.event_loop.conn_write(conn, &[IoSlice::new(&vec![1; ALL])]).unwrap();
+        let (mut received, mut part) = (0, vec![0; 1 << 20]);
+        while received < ALL {
+            bench.turns(1);
+            received += peer.read(&mut part).unwrap_or(0);
+        }
+        // The program does something else for a while, and then goes on.
+        bench.clock.monotonic_ns.set(bench.clock.monotonic_ns.get() + 3 * SECOND);
+        bench.event_loop.conn_write(conn, &[IoSlice::new(&vec![1; ALL])]).unwrap();
+        bench.turns(3);
+        assert_eq!(over.get(), None, "{timeouts:?}");
+        (0..3).for_each(|_| bench.after(SECOND));
+        assert_eq!(over.get(), Some(Error::TIMED_OUT.code()), "{timeouts:?}");
+    }
+}

@@ -340,7 +340,7 @@ impl Changes {
         }
         let before = std::mem::take(&mut self.directories);
         if let Err(error) = self.walk(fd, Vec::new(), false) {
-            return self.fail(error);
+            self.tell(error.code(), 0, 0, b"");
         }
         for watch in before.into_keys().filter(|watch| !self.directories.contains_key(watch)) {
             inotify::remove(fd, watch);
@@ -463,5 +463,16 @@ mod tests {
         assert!(changes.moving.is_empty());
         assert_eq!(changes.directories(), 1);
         std::fs::remove_dir_all(path).unwrap();
+    }
+
+    #[test]
+    fn a_tree_that_cannot_be_looked_through_after_an_overflow_is_over() {
+        // mutation: `overflowed` only tells of the failure: nothing is watched any more, and nobody hears of it.
+        let (path, mut changes, fd, _) = tree("overflow");
+        std::fs::remove_dir_all(path).unwrap();
+        changes.take(fd.as_raw_fd(), raw(-1, mask::OVERFLOW, ""));
+        let told: Vec<_> = std::iter::from_fn(|| changes.pop()).map(|change| (change.status, change.changes)).collect();
+        assert_eq!(told, [(0, change::OVERFLOW), (-libc::ENOENT, 0)]);
+        assert!(changes.is_over());
     }
 }
