@@ -1437,8 +1437,8 @@ typedef struct tg_conn_options {
   /** How long nothing may be received while reading is not paused. Default: for ever (the idle timeout is the one that counts). */
   int64_t read_timeout_ns;
   /**
-   * How long the peer may take nothing of what waits to be written, here or (where the system tells: Linux) in the system.
-   * Default: 60 s.
+   * How long the peer may take nothing while something waits to be written here; what it takes from the system's buffer counts
+   * (where the system tells: Linux). What waits in that buffer only is the idle timeout's matter. Default: 60 s.
    */
   int64_t write_timeout_ns;
   /**

@@ -128,8 +128,8 @@ pub struct tg_conn_options {
     pub connect_timeout_ns: i64,
     /// How long nothing may be received while reading is not paused. Default: for ever (the idle timeout is the one that counts).
     pub read_timeout_ns: i64,
-    /// How long the peer may take nothing of what waits to be written, here or (where the system tells: Linux) in the system.
-    /// Default: 60 s.
+    /// How long the peer may take nothing while something waits to be written here; what it takes from the system's buffer counts
+    /// (where the system tells: Linux). What waits in that buffer only is the idle timeout's matter. Default: 60 s.
     pub write_timeout_ns: i64,
     /// How long nothing may come or go; what the peer takes from the system counts as for the write timeout. Where that counts, a
     /// time may be late by a quarter. Default: 1 h.
