@@ -340,7 +340,7 @@ impl Changes {
         }
         let before = std::mem::take(&mut self.directories);
         if let Err(error) = self.walk(fd, Vec::new(), false) {
-            self.tell(error.code(), 0, 0, b"");
+            return self.fail(error);
         }
         for watch in before.into_keys().filter(|watch| !self.directories.contains_key(watch)) {
             inotify::remove(fd, watch);
