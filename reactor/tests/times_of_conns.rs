@@ -11,21 +11,29 @@ use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
+use tidegate_reactor::base::interest::{Mode, WRITE};
 use tidegate_reactor::event_loop::{Shape, Timeouts};
 use tidegate_reactor::sys::socket_options::set_buffers;
 use tidegate_reactor::{Closures, Error, Event, Id};
 
 #[test]
 fn what_moves_on_one_side_of_a_relay_keeps_the_other_from_being_idle() {
-    // mutation: only what a connection has moved itself counts.
+    // mutation: only what a connection has moved itself counts, or only what its partner's own timer has found.
+    for other_idle_ns in [SECOND, -1] {
+        relayed_to_a_slow_one(other_idle_ns);
+    }
+}
+
+fn relayed_to_a_slow_one(other_idle_ns: i64) {
     let bench = Bench::new();
     let ((left, mut left_peer), (right, mut right_peer)) = (UnixStream::pair().unwrap(), UnixStream::pair().unwrap());
     right_peer.set_nonblocking(true).unwrap();
     left_peer.set_nonblocking(true).unwrap();
     let over = Rc::new(Cell::new(None));
     let timeouts = Timeouts { idle_ns: SECOND, ..Timeouts::default() };
-    let patient = Shape { timeouts, ..shape() };
-    let (left, right) = (bench.wrap(left, patient.clone(), ending(&over)), bench.wrap(right, patient, ending(&over)));
+    let right_timeouts = Timeouts { idle_ns: other_idle_ns, ..Timeouts::default() };
+    let left = bench.wrap(left, Shape { timeouts, ..shape() }, ending(&over));
+    let right = bench.wrap(right, Shape { timeouts: right_timeouts, ..shape() }, ending(&over));
     bench.event_loop.conn_pipe(left, right).unwrap();
     let mut sent = 0;
     while let Ok(count @ 1..) = left_peer.write(&[5; 65_536]) {
@@ -34,7 +42,7 @@ fn what_moves_on_one_side_of_a_relay_keeps_the_other_from_being_idle() {
     }
     left_peer.shutdown(std::net::Shutdown::Write).unwrap();
     // The right peer takes a part each quarter of a second: the left side has nothing to do for a long time.
-    let (mut received, mut buffer) = (0, vec![0; 200_000]);
+    let (mut received, mut buffer) = (0, vec![0; 20_000]);
     while received < sent && over.get().is_none() {
         bench.after(SECOND / 4);
         received += right_peer.read(&mut buffer).unwrap_or(0);
@@ -145,7 +153,7 @@ fn who_takes_nothing_is_found_out_a_quarter_of_the_time_late_at_most() {
 
 #[test]
 fn a_loop_that_is_late_asks_before_a_time_is_over() {
-    // mutation: `conn_comes_late` finds nothing.
+    // mutation: `conn_comes_late` finds nothing, or only once.
     for (timeouts, comes) in [(1, true), (2, true), (1, false), (2, false)].map(|(which, comes)| {
         let read_ns = if which == 1 { SECOND } else { 0 };
         (Timeouts { read_ns, idle_ns: SECOND - read_ns, ..Timeouts::default() }, comes)
@@ -161,15 +169,98 @@ fn a_loop_that_is_late_asks_before_a_time_is_over() {
         });
         bench.wrap(ours, Shape { timeouts, ..shape() }, callback);
         bench.turns(3);
-        if comes {
-            theirs.write_all(b"in time").unwrap();
+        for round in 1..=3 {
+            if comes {
+                theirs.write_all(b"in time").unwrap();
+            }
+            bench.after(5 * SECOND);
+            let expected = if comes { (round * 7, None) } else { (0, Some(Error::TIMED_OUT.code())) };
+            assert_eq!((total.get(), over.get()), expected, "{timeouts:?}");
         }
-        bench.after(5 * SECOND);
-        let expected = if comes { (7, None) } else { (0, Some(Error::TIMED_OUT.code())) };
-        assert_eq!((total.get(), over.get()), expected, "{timeouts:?}");
         bench.after(5 * SECOND);
         assert_eq!(over.get(), Some(Error::TIMED_OUT.code()));
     }
+}
+
+/// Descriptors beyond the limit that most shells set.
+fn allow_descriptors(count: u64) {
+    // SAFETY: all zero is a valid limit, which is written to.
+    let mut limit: libc::rlimit = unsafe { std::mem::zeroed() };
+    // SAFETY: room for the answer.
+    assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) }, 0);
+    assert!(limit.rlim_max >= count, "no more than {} descriptors are allowed", limit.rlim_max);
+    limit.rlim_cur = limit.rlim_cur.max(count);
+    // SAFETY: reads the limit.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }, 0);
+}
+
+#[test]
+fn a_late_loop_with_more_ready_than_a_turn_takes_forgets_nobody() {
+    // mutation: `conn_comes_late` thinks that all events come in one turn.
+    allow_descriptors(4096);
+    let bench = Bench::new();
+    let (_reader, writer) = std::io::pipe().unwrap();
+    let others: Vec<_> = (0..1500).map(|_| writer.try_clone().unwrap()).collect();
+    for other in &others {
+        bench.event_loop.io_open(other.as_raw_fd(), WRITE, Mode::Level, -1, nothing(), true).unwrap();
+    }
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    let (over, timeouts) = (Rc::new(Cell::new(None)), Timeouts { idle_ns: SECOND, ..Timeouts::default() });
+    bench.wrap(ours, Shape { timeouts, ..shape() }, ending(&over));
+    bench.turns(6);
+    theirs.write_all(b"in time, behind all the others").unwrap();
+    bench.clock.monotonic_ns.set(bench.clock.monotonic_ns.get() + 5 * SECOND);
+    bench.turns(6);
+    assert_eq!(over.get(), None);
+    bench.after(5 * SECOND);
+    assert_eq!(over.get(), Some(Error::TIMED_OUT.code()), "nothing more has come");
+}
+
+#[test]
+fn a_late_loop_sees_the_end_that_it_lingered_for() {
+    // mutation: `conn_comes_late` does not look for what a finishing connection waits for, or takes any bytes for it.
+    for ends in [true, false] {
+        let bench = Bench::new();
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let over = Rc::new(Cell::new(None));
+        let timeouts = Timeouts { linger_ns: SECOND, ..Timeouts::default() };
+        let conn = bench.wrap(ours, Shape { timeouts, ..shape() }, ending(&over));
+        bench.event_loop.conn_finish(conn).unwrap();
+        bench.turns(3);
+        theirs.set_nonblocking(true).unwrap();
+        while theirs.write(&[1; 4096]).is_ok() {}
+        if ends {
+            theirs.shutdown(std::net::Shutdown::Write).unwrap();
+        }
+        bench.after(5 * SECOND);
+        assert_eq!(over.get(), Some(if ends { 0 } else { Error::TIMED_OUT.code() }));
+    }
+}
+
+#[test]
+fn what_the_peer_took_before_the_first_look_counts_for_it() {
+    // mutation: what is found at the first look is no progress.
+    let bench = Bench::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    peer.set_nonblocking(true).unwrap();
+    set_buffers(peer.as_raw_fd(), 131_072, 0).unwrap();
+    let over = Rc::new(Cell::new(None));
+    let timeouts = Timeouts { idle_ns: 8 * SECOND, ..Timeouts::default() };
+    let conn = bench.wrap(listener.accept().unwrap().0, Shape { timeouts, ..shape() }, ending(&over));
+    bench.turns(3);
+    bench.after(SECOND);
+    bench.event_loop.conn_write(conn, &[IoSlice::new(&[1; 1 << 20])]).unwrap();
+    // Nobody looks before the eighth second: it is not known that the peer takes a part in the seventh.
+    for second in 1..14 {
+        bench.after(SECOND);
+        assert_eq!(over.get(), None, "{second} s after the bytes");
+        if second == 6 {
+            let _ = peer.read(&mut vec![0; 524_288]);
+        }
+    }
+    (0..8).for_each(|_| bench.after(SECOND));
+    assert_eq!(over.get(), Some(Error::TIMED_OUT.code()));
 }
 
 #[test]

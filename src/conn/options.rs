@@ -131,8 +131,8 @@ pub struct tg_conn_options {
     /// How long the peer may take nothing while something waits to be written here; what it takes from the system's buffer counts
     /// (where the system tells: Linux). What waits in that buffer only is the idle timeout's matter. Default: 60 s.
     pub write_timeout_ns: i64,
-    /// How long nothing may come or go; what the peer takes from the system counts as for the write timeout. Where that counts, a
-    /// time may be late by a quarter. Default: 1 h.
+    /// How long nothing may come or go; what the peer takes from the system counts as for the write timeout. Where that counts, it
+    /// is never early, and may be late by as much again. Default: 1 h.
     pub idle_timeout_ns: i64,
     /// How long tg_conn_finish waits for the peer's end once everything is written (until then the write timeout counts), and the
     /// peer takes no more of it.

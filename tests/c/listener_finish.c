@@ -1,6 +1,8 @@
 /* Listeners that end in good order: whoever waits is accepted, then the listener is gone, whatever else holds it up. */
 #include "talk.h"
 
+#include <sys/resource.h>
+
 /* The user of a listener, and of its connections. */
 typedef struct hall {
     int accepted, released, errors, data;
@@ -203,6 +205,64 @@ static void one_that_is_broken_ends_too(void)
     }
 }
 
+/* Somebody else who has the socket takes the one who waited, with the descriptor that a connection has left. */
+typedef struct thief {
+    hall *hall;
+    int socket, stolen;
+} thief;
+
+static void steal(tg_handle self, void *user)
+{
+    thief *it = user;
+    CHECK_CODE(tg_close(it->hall->last), 0);
+    it->stolen = accept(it->socket, NULL, NULL);
+    MUST(it->stolen >= 0);
+    CHECK_CODE(tg_close(self), 0);
+}
+
+/* It finds no descriptor for the one who waits, and in the end has nobody to wait for: nothing wakes it but itself.
+ * mutation: `listener_conn_closed` ends its rest without a turn that it looks in. */
+static void one_that_starves_ends_when_others_take_who_waited(void)
+{
+    hall it;
+    thief other = { &it, -1, -1 };
+    tg_address address;
+    tg_hook_options hook = TG_HOOK_OPTIONS_INIT;
+    struct rlimit before, none_left;
+    int callers[2];
+    tg_fd fd = -1;
+    tg_handle check = 0, listener = 0;
+    tg_loop loop;
+    if (harness_slow()) {
+        SKIP("one_that_starves_ends_when_others_take_who_waited", "valgrind closes what it accepts at the limit");
+        return;
+    }
+    loop = new_loop();
+    listener = hall_open(loop, &it, 0, &address);
+    callers[0] = call_at(&address);
+    UNTIL(loop, it.accepted == 1);
+    callers[1] = call_at(&address);
+    CHECK_CODE(tg_listener_get_fd(listener, &fd), 0);
+    other.socket = dup(fd);
+    MUST(getrlimit(RLIMIT_NOFILE, &before) == 0);
+    none_left = (struct rlimit){ (rlim_t)other.socket + 1, before.rlim_max };
+    for (int number = 0; number <= other.socket; number++) MUST(fcntl(number, F_GETFD) >= 0);
+    MUST(setrlimit(RLIMIT_NOFILE, &none_left) == 0);
+    CHECK_CODE(tg_listener_finish(listener), 0);
+    UNTIL(loop, it.errors == 1);
+    hook.callback = steal;
+    hook.user = &other;
+    CHECK_CODE(tg_check_open(loop, &hook, &check), 0);
+    CHECK_CODE(tg_loop_wake(loop), 0);
+    CHECK_CODE(tg_loop_run(loop), 0);
+    CHECK(it.accepted == 1 && tg_handle_is_open(listener) == 0);
+    MUST(setrlimit(RLIMIT_NOFILE, &before) == 0);
+    close(other.stolen);
+    close(other.socket);
+    hang_up(callers, 2);
+    free_loop(loop, 0);
+}
+
 static void records_of_those_who_waited(void)
 {
     tg_listener_options options = TG_LISTENER_OPTIONS_INIT;
@@ -241,6 +301,7 @@ int main(void)
     RUN(at_its_limit_it_ends_when_there_is_room);
     RUN(closing_ends_it_at_any_moment);
     RUN(one_that_is_broken_ends_too);
+    RUN(one_that_starves_ends_when_others_take_who_waited);
     RUN(records_of_those_who_waited);
     return harness_end();
 }

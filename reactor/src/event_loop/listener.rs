@@ -337,14 +337,12 @@ impl<S: Sink> Core<S> {
     pub(super) fn listener_conn_closed(&mut self, id: Id) {
         let Some(listener) = self.listener_mut(id) else { return };
         listener.open -= 1;
-        if listener.starving {
+        if std::mem::take(&mut listener.starving) {
             let retry = listener.retry;
             self.timers.cancel(retry);
-            self.listener_retry(id);
-        } else {
-            self.listener_look_again(id);
-            self.listener_rewait(id);
         }
+        self.listener_look_again(id);
+        self.listener_rewait(id);
     }
 
     pub(super) fn listener_dispose(&mut self, id: Id, listener: Listener) {

@@ -340,6 +340,20 @@ pub fn is_ready(fd: Fd, interest: u32) -> bool {
     interest != 0 && poll_once(&mut look, 0).is_ok_and(|found| found > 0)
 }
 
+/// Whether the peer's end has come, perhaps behind bytes that have not been read; `false` where the system does not tell.
+pub fn peer_has_ended(fd: Fd) -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        let mut look = [entry(fd, libc::POLLRDHUP)];
+        poll_once(&mut look, 0).is_ok_and(|found| found > 0)
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = fd;
+        false
+    }
+}
+
 /// No more will be written.
 ///
 /// # Errors

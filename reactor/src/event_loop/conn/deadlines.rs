@@ -9,6 +9,7 @@ use crate::base::error::{Error, Result};
 use crate::base::id::Id;
 use crate::base::interest::{READ, WRITE};
 use crate::event_loop::core::{Core, Slot};
+use crate::event_loop::limits::EVENTS_PER_TURN;
 use crate::event_loop::noted::Noted;
 use crate::event_loop::{EventLoop, Sink};
 use crate::sys::stream;
@@ -87,7 +88,6 @@ impl<S: Sink> Core<S> {
         conn.flags &= !(flag::TOUCHED | flag::HAS_READ | flag::HAS_WRITTEN | flag::REARM);
         if what & (flag::HAS_READ | flag::HAS_WRITTEN) != 0 && what & flag::OVER == 0 {
             conn.last = now_ns;
-            conn.flags &= !flag::WAITED_FOR;
             conn.count_anew(what & flag::HAS_READ != 0, what & flag::HAS_WRITTEN != 0, now_ns);
         }
         if what & flag::REARM != 0 {
@@ -97,12 +97,15 @@ impl<S: Sink> Core<S> {
 
     #[inline(never)]
     fn conn_arm(&mut self, id: Id, now_ns: i64) {
-        let outstanding = self.conn_count_taken(id, now_ns, 0);
+        let outstanding = self.conn_look(id, now_ns);
         let Some(conn) = self.conn_mut(id).filter(|conn| !conn.has(flag::OVER)) else { return };
         let mut next = conn.next_deadline();
         if let Some(shortest) = conn.shortest_of_taking().filter(|_| outstanding) {
             // So that it is known when the peer took something, and not only that it did.
             next = next.map(|deadline| deadline.min(now_ns.saturating_add((shortest / LOOKS).max(1))));
+        }
+        if next.is_none_or(|deadline| deadline > now_ns) {
+            conn.flags &= !flag::WAITED_FOR;
         }
         let lingers = conn.has(flag::FINISHING) && conn.timer.is_none() && next.is_some();
         if lingers && self.conn_make_timer(id, true).is_err() {
@@ -116,10 +119,25 @@ impl<S: Sink> Core<S> {
         }
     }
 
+    /// What no event tells of: what the peer takes, here and, so that neither side of a relay is idle while the other one
+    /// moves, there. Whether something is outstanding.
+    fn conn_look(&mut self, id: Id, now_ns: i64) -> bool {
+        let mut outstanding = self.conn_count_taken(id, now_ns);
+        let relays = self.conn_mut(id).and_then(|conn| conn.extra.as_ref()).map(|it| [it.relay_to, it.relay_from]);
+        for partner in relays.into_iter().flatten().flatten() {
+            outstanding |= self.conn_count_taken(partner, now_ns);
+            let moved = self.conn_mut(partner).filter(|partner| !partner.has(flag::OVER)).map(|partner| partner.last);
+            if let (Some(conn), Some(moved)) = (self.conn_mut(id).filter(|conn| !conn.has(flag::OVER)), moved) {
+                conn.last = conn.last.max(moved);
+            }
+        }
+        outstanding
+    }
+
     /// What the peer takes of what the system has already is told by no event, and not by writability either, which waits
     /// for much room. So it is looked up [`LOOKS`] times in the shortest time that it counts for; whether something is
-    /// outstanding. `grace_ns`: how long ago it shall have taken something when nothing was known before.
-    fn conn_count_taken(&mut self, id: Id, now_ns: i64, grace_ns: i64) -> bool {
+    /// outstanding. At the first look the peer may just have taken something: nobody is given up too early.
+    fn conn_count_taken(&mut self, id: Id, now_ns: i64) -> bool {
         let Some(conn) = self.conn_mut(id).filter(|conn| conn.bytes_out > 0 && !conn.has(flag::OVER)) else {
             return false;
         };
@@ -130,38 +148,35 @@ impl<S: Sink> Core<S> {
         };
         let taken = conn.bytes_out as i64 - left;
         conn.extra().taken = if left > 0 { taken } else { UNKNOWN };
-        if known != UNKNOWN && taken > known {
+        if known == UNKNOWN || taken > known {
             conn.has_taken(now_ns);
-        } else if known == UNKNOWN && grace_ns > 0 {
-            conn.last = conn.last.max(now_ns.saturating_sub(grace_ns));
+        }
+        if left == 0 {
+            conn.drop_unused_extra();
         }
         left > 0
     }
 
-    /// What moves on the other side of a relay keeps this one from being idle; what has expired all the same.
-    fn conn_count_relayed(&mut self, id: Id, now_ns: i64, grace_ns: i64) -> u32 {
-        let relays = self.conn_mut(id).and_then(|conn| conn.extra.as_ref()).map(|it| [it.relay_to, it.relay_from]);
-        for partner in relays.into_iter().flatten().flatten() {
-            self.conn_count_taken(partner, now_ns, grace_ns);
-            let moved = self.conn_mut(partner).filter(|partner| !partner.has(flag::OVER)).map(|partner| partner.last);
-            if let (Some(conn), Some(moved)) = (self.conn_mut(id), moved) {
-                conn.last = conn.last.max(moved);
-            }
-        }
-        self.conn_mut(id).map_or(0, |conn| conn.expired(now_ns))
-    }
-
-    /// The loop was late, and what was waited for is there by now: the time is over only if it is so after this turn's events.
+    /// The loop was late, and what was waited for is there by now: the time is over only if it is so after the events that
+    /// tell of it, which come in this turn if all of them had room in it.
     fn conn_comes_late(&mut self, id: Id, expired: u32) -> bool {
+        let all_came = self.turn.ready.len() < EVENTS_PER_TURN;
         let Some(conn) = self.conn_mut(id) else { return false };
         let read = if expired & (flag::TELL_READ | flag::TELL_IDLE) != 0 { READ } else { 0 };
         let write = if expired & (flag::TELL_WRITE | flag::TELL_IDLE | flag::CONNECTING) != 0 { WRITE } else { 0 };
+        if expired & flag::FINISHING != 0 && stream::peer_has_ended(conn.owned.fd()) {
+            // However many turns it takes to read what is before the end.
+            self.conn_touch(id, flag::REARM);
+            return true;
+        }
         let helps = conn.owned.interest() & (read | write);
         if conn.has(flag::WAITED_FOR) || !stream::is_ready(conn.owned.fd(), helps) {
             conn.flags &= !flag::WAITED_FOR;
             return false;
         }
-        conn.flags |= flag::WAITED_FOR;
+        if all_came {
+            conn.flags |= flag::WAITED_FOR;
+        }
         self.conn_touch(id, flag::REARM);
         true
     }
@@ -181,13 +196,8 @@ impl<S: Sink> Core<S> {
             conn.flags |= flag::REARM;
             return;
         }
-        let idle_ns = conn.shape.timeouts.idle_ns;
-        let grace_ns = idle_ns - idle_ns / LOOKS;
-        self.conn_count_taken(id, now_ns, grace_ns);
-        let mut expired = self.conn_mut(id).map_or(0, |conn| conn.expired(now_ns));
-        if expired & flag::TELL_IDLE != 0 {
-            expired = self.conn_count_relayed(id, now_ns, grace_ns);
-        }
+        self.conn_look(id, now_ns);
+        let expired = self.conn_mut(id).map_or(0, |conn| conn.expired(now_ns));
         if expired != 0 && self.conn_comes_late(id, expired) {
             return;
         }

@@ -203,6 +203,20 @@ pub(super) struct Extra {
 /// See [`Extra::taken`].
 pub(super) const UNKNOWN: i64 = i64::MIN;
 
+impl Extra {
+    /// Whether a connection could as well do without it.
+    fn is_unused(&self) -> bool {
+        let relayed = self.relay_to.is_some() || self.relay_from.is_some();
+        let times = (self.last_read_ns, self.connect_from_ns, self.idle_told_ns, self.linger_deadline_ns, self.taken);
+        let holds = !self.held.is_empty() || !self.passed.is_empty() || self.rates != [Id::NONE; MOST_RATES];
+        !relayed
+            && !holds
+            && self.tty.is_none()
+            && self.broken == 0
+            && times == (i64::MAX, i64::MIN, i64::MIN, 0, UNKNOWN)
+    }
+}
+
 impl Default for Extra {
     fn default() -> Self {
         Extra {
@@ -265,6 +279,11 @@ impl Conn {
 
     pub(super) fn extra(&mut self) -> &mut Extra {
         self.extra.get_or_insert_default()
+    }
+
+    /// With it goes a part of the short cuts, and memory.
+    pub(super) fn drop_unused_extra(&mut self) {
+        self.extra.take_if(|extra| extra.is_unused());
     }
 
     /// Whether it passes on, or is passed, what another one reads.
@@ -365,11 +384,36 @@ impl Conn {
 
 #[cfg(test)]
 mod tests {
-    use super::Conn;
+    use super::{Conn, Extra, Id};
 
     #[test]
     fn an_idle_connection_is_small() {
         // With the allocator's 8 bytes it takes 80.
         assert!(size_of::<Conn>() <= 72, "{}", size_of::<Conn>());
+    }
+
+    #[test]
+    fn an_extra_that_says_something_is_kept() {
+        // mutation: `is_unused` does not look at one of them.
+        assert!(Extra::default().is_unused());
+        let some = Some(Id::from_raw(1));
+        let says: [fn(&mut Extra, Option<Id>); 11] = [
+            |it, _| it.held = vec![1],
+            |it, id| it.relay_to = id,
+            |it, id| it.relay_from = id,
+            |it, _| it.passed = vec![std::fs::File::open("/dev/null").unwrap().into()],
+            |it, id| it.rates[1] = id.unwrap(),
+            |it, _| it.last_read_ns = 5,
+            |it, _| it.connect_from_ns = 5,
+            |it, _| it.idle_told_ns = 5,
+            |it, _| it.linger_deadline_ns = 5,
+            |it, _| it.taken = 5,
+            |it, _| it.broken = -5,
+        ];
+        for (at, say) in says.iter().enumerate() {
+            let mut extra = Extra::default();
+            say(&mut extra, some);
+            assert!(!extra.is_unused(), "{at}");
+        }
     }
 }
