@@ -1442,8 +1442,8 @@ typedef struct tg_conn_options {
    */
   int64_t write_timeout_ns;
   /**
-   * How long nothing may come or go; what the peer takes from the system counts as for the write timeout. Where that counts, a
-   * time may be late by a quarter. Default: 1 h.
+   * How long nothing may come or go; what the peer takes from the system counts as for the write timeout. Where that counts, it
+   * is never early, and may be late by as much again. Default: 1 h.
    */
   int64_t idle_timeout_ns;
   /**

@@ -116,18 +116,22 @@ pub unsafe extern "C" fn tg_file_write(
     guard!(tg_file_write(file, offset, data, length, options, out), {
         let open = |options: tg_file_options| {
             // SAFETY: the caller's promise.
-            let bytes = copy_of(unsafe { convert::bytes(data.cast(), length) }?)?;
-            write(file, offset, bytes, options)
+            let bytes = unsafe { convert::bytes(data.cast(), length) }?;
+            write(file, offset, length, || copy_of(bytes), options)
         };
         // SAFETY: the caller's promise.
         unsafe { opening(options, out, open) }
     })
 }
 
-fn write(file: tg_handle, offset: i64, bytes: Vec<u8>, options: tg_file_options) -> Result<tg_handle> {
-    let held = bytes.len() as u64;
+/// The copy is made when it is known that it may be held.
+fn write(
+    file: tg_handle, offset: i64, length: usize, copy: impl FnOnce() -> Result<Vec<u8>>, options: tg_file_options,
+) -> Result<tg_handle> {
+    let held = length as u64;
     operation!(file, options, |event_loop, id, user, referenced| {
-        event_loop.file_write(id, offset, bytes, held, user, referenced)
+        event_loop.file_may_hold(id, held)?;
+        event_loop.file_write(id, offset, copy()?, held, user, referenced)
     })
 }
 
@@ -148,23 +152,32 @@ pub unsafe extern "C" fn tg_file_writev(
 ) -> c_int {
     guard!(tg_file_writev(file, offset, buffers, count, options, out), {
         // SAFETY: the caller's promise.
-        unsafe { opening(options, out, |options| write(file, offset, gather(buffers, count)?, options)) }
+        unsafe { opening(options, out, |options| write_pieces(file, offset, buffers, count, options)) }
     })
 }
 
 /// # Safety
 /// As tg_file_writev says.
-unsafe fn gather(buffers: *const tg_buffer, count: usize) -> Result<Vec<u8>> {
+unsafe fn write_pieces(
+    file: tg_handle, offset: i64, buffers: *const tg_buffer, count: usize, options: tg_file_options,
+) -> Result<tg_handle> {
     // SAFETY: the caller's promise.
     let buffers = unsafe { convert::elements(buffers, count) }?;
-    let mut all = Vec::new();
-    for (index, buffer) in buffers.iter().enumerate() {
-        // SAFETY: the caller's promise.
-        let bytes = unsafe { convert::piece(index, buffer) }?;
-        all.try_reserve(bytes.len())?;
-        all.extend_from_slice(bytes);
+    // SAFETY: the caller's promise, for each of them.
+    let pieces = || buffers.iter().enumerate().map(|(index, buffer)| unsafe { convert::piece(index, buffer) });
+    let mut sum = 0_usize;
+    for piece in pieces() {
+        sum = sum.checked_add(piece?.len()).ok_or(Error::invalid("the pieces are too long together"))?;
     }
-    Ok(all)
+    let gather = || {
+        let mut all = Vec::new();
+        all.try_reserve_exact(sum)?;
+        for piece in pieces() {
+            all.extend_from_slice(piece?);
+        }
+        Ok(all)
+    };
+    write(file, offset, sum, gather, options)
 }
 
 /// As tg_file_write, without copying, and without a limit of bytes: they are the caller's own. The memory is lent to the operation, and nobody may change it until `free_function`

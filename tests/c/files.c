@@ -1,6 +1,8 @@
 /* Files: every operation against the real file system, its data checked without the library. */
 #include "files.h"
 
+#include <sys/mman.h>
+
 static tg_loop loop;
 
 static void setup(void)
@@ -409,12 +411,14 @@ static void reads_into_memory_of_the_callers(void)
 }
 
 /* What is asked for while the file is being opened waits, here for the writer of a FIFO.
- * mutation: reads do not count; lent memory counts; what was closed, or is over, counts on. */
+ * mutation: reads do not count; lent memory counts; what was closed, or is over, counts on; bytes are copied, or room is
+ * taken, before it is known that they may be held. */
 static void h41_bytes_that_operations_hold_are_bounded(void)
 {
     static char bytes[4000], lent[4000];
     tg_loop_options limited = TG_LOOP_OPTIONS_INIT;
     const tg_buffer pieces[] = { { bytes, 300 }, { bytes, 301 } };
+    tg_buffer unreadable[1];
     seen it, waiting;
     tg_file_options options = file_options(&waiting);
     tg_handle opening, file, op[8] = { 0 };
@@ -428,6 +432,12 @@ static void h41_bytes_that_operations_hold_are_bounded(void)
     CHECK_CODE(tg_file_writev(opening, -1, pieces, 2, &options, &op[7]), TG_ENOBUFS);
     CHECK_CODE(tg_file_read(opening, -1, 601, &options, &op[7]), TG_ENOBUFS);
     CHECK_CODE(tg_file_write(opening, -1, bytes, 601, &options, &op[7]), TG_ENOBUFS);
+    /* What is refused is not taken or looked at before. */
+    CHECK_CODE(tg_file_read(opening, -1, SIZE_MAX / 2, &options, &op[7]), TG_ENOBUFS);
+    MUST((unreadable[0].data = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) != MAP_FAILED);
+    unreadable[0].length = 601;
+    CHECK_CODE(tg_file_write(opening, -1, unreadable[0].data, 601, &options, &op[7]), TG_ENOBUFS);
+    CHECK_CODE(tg_file_writev(opening, -1, unreadable, 1, &options, &op[7]), TG_ENOBUFS);
     CHECK_EQ(op[7], 0);
     CHECK_CODE(tg_file_read(opening, -1, 600, &options, &op[1]), 0);
     CHECK_CODE(tg_file_read(opening, -1, 1, &options, &op[7]), TG_ENOBUFS);

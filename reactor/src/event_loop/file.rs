@@ -149,10 +149,21 @@ impl<S: Sink> EventLoop<S> {
         if length > self.sink.largest_carry() {
             return Err(Error::invalid("more than one event may carry"));
         }
-        self.core()?.shared_file(file)?;
+        self.file_may_hold(file, length as u64)?;
         let mut buffer = Vec::new();
         buffer.try_reserve_exact(length)?;
         self.on_file(file, length as u64, user, referenced, move |fd| steps::read(fd, buffer, length, at))
+    }
+
+    /// Whether an operation on the file may hold so many bytes more: asked before they are copied.
+    ///
+    /// # Errors
+    /// [`Error::NO_BUFFERS`] when [`LoopOptions::max_job_bytes`](super::LoopOptions::max_job_bytes) would be passed,
+    /// [`Error::KIND`], [`Error::STALE`], [`Error::FORKED`], [`Error::PANIC`].
+    pub fn file_may_hold(&self, file: Id, bytes: u64) -> Result<()> {
+        let mut core = self.core()?;
+        core.shared_file(file)?;
+        core.jobs.check_bytes(bytes)
     }
 
     /// The same into memory that is lent to the operation.

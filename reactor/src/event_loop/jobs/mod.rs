@@ -162,11 +162,20 @@ impl Jobs {
         if self.outstanding.max(self.ended.queued.load(Ordering::Relaxed)) >= self.most_jobs {
             return Err(Error::NO_BUFFERS.because("max_jobs of the loop wait already"));
         }
-        // One alone may be of any size: what is too large for the limit would never be taken.
+        self.check_bytes(bytes)?;
+        self.make_room()
+    }
+
+    /// Whether a job may hold so many more. One alone may be of any size: what is too large for the limit would never be
+    /// taken.
+    ///
+    /// # Errors
+    /// [`Error::NO_BUFFERS`].
+    pub(super) fn check_bytes(&self, bytes: u64) -> Result<()> {
         if bytes > 0 && self.bytes > 0 && self.bytes.saturating_add(bytes) > self.most_bytes {
             return Err(Error::NO_BUFFERS.because("more than max_job_bytes of the loop would be held"));
         }
-        self.make_room()
+        Ok(())
     }
 
     /// Takes now what the end of one more job will need, so that it cannot be lost.
