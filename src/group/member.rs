@@ -18,7 +18,7 @@ use std::thread::JoinHandle;
 use tidegate_reactor::event_loop::Kind;
 use tidegate_reactor::sys::lock::{Bell, Lock};
 use tidegate_reactor::sys::socket_options::refuse_newcomers;
-use tidegate_reactor::sys::{annotate, signal, thread};
+use tidegate_reactor::sys::{annotate, fork, signal, thread};
 use tidegate_reactor::{Error, Id, Result};
 
 /// What a member is made of.
@@ -47,6 +47,8 @@ enum Stage {
 
 /// See the module. Shared by its thread and those who ask.
 pub(super) struct Member {
+    /// The process that its thread is of, by [`fork::epoch`].
+    epoch: u64,
     stage: Lock<Stage>,
     changed: Bell,
     loop_id: AtomicU64,
@@ -71,6 +73,7 @@ impl Member {
     /// Starts the thread, and waits until its loop runs.
     pub(super) fn start(seed: Seed) -> Result<(Arc<Member>, JoinHandle<()>)> {
         let member = Arc::new(Member {
+            epoch: fork::epoch(),
             stage: Lock::new(Stage::Starting),
             changed: Bell::default(),
             loop_id: AtomicU64::new(0),
@@ -118,6 +121,10 @@ impl Member {
     }
 
     fn enter(&self, stage: Stage) {
+        // In a child that one of its callbacks has forked nobody waits for this, and the lock may be shut for ever.
+        if self.epoch != fork::epoch() {
+            return;
+        }
         *self.stage.lock() = stage;
         self.changed.ring();
     }
