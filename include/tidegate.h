@@ -2222,11 +2222,12 @@ TG_API int tg_group_join(tg_group group);
 
 /**
  * Frees a group: stops it without waiting for connections to finish, waits for its threads, and gives user back. In a forked
- * child, where there are no threads, it frees the child's copies of the loops as tg_loop_free does, and gives user back.
+ * child, where there are no threads, it frees the child's copies of the loops as tg_loop_free does, and gives user back. A
+ * child that was forked on a thread of the group is inside the callback that forked, and cannot free it there.
  *
  * Thread: any but those of the group.
  * Callable from callbacks: no, not of the group's loops.
- * Errors: TG_EREENTRANT (on a thread of the group), TG_ESTALE, TG_EKIND, TG_EPANIC.
+ * Errors: TG_EREENTRANT (on a thread of the group, also in a child that was forked there), TG_ESTALE, TG_EKIND, TG_EPANIC.
  */
 TG_API int tg_group_free(tg_group group);
 

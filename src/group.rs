@@ -1,12 +1,12 @@
 //! Chapter: groups of loops.
 
 mod member;
+mod table;
 
 use crate::address::tg_address;
 use crate::convert::{self, Sized_, SizedOut, options, out, sized_out};
 use crate::event_loop::{self, TG_LOOP_BATCH, tg_loop_options};
 use crate::listener::{Plan, check_address, tg_listener_options};
-use crate::registry;
 use crate::types::{tg_group, tg_loop, tg_release_cb};
 use member::{Member, Seed};
 use std::ffi::{c_int, c_void};
@@ -14,11 +14,11 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::ptr::{null, null_mut};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use table::find;
 use tidegate_reactor::base::address::Address;
-use tidegate_reactor::base::id::TAGS;
 use tidegate_reactor::sys::lock::Lock;
 use tidegate_reactor::sys::port::Claim;
-use tidegate_reactor::sys::{bound, fork, socket};
+use tidegate_reactor::sys::{bound, socket};
 use tidegate_reactor::{Error, Id, Result};
 
 /// Called on the thread of one of a group's loops: at its start, before it runs (a negative result ends the whole group and
@@ -118,7 +118,6 @@ const MOST_LOOPS: u32 = 256;
 /// A group: what any thread may ask of it.
 struct Group {
     claim: Claim,
-    epoch: u64,
     members: Vec<Arc<Member>>,
     threads: Lock<Vec<JoinHandle<()>>>,
     local: Option<Address>,
@@ -131,19 +130,6 @@ struct Group {
 unsafe impl Send for Group {}
 // SAFETY: as above.
 unsafe impl Sync for Group {}
-
-static GROUPS: [Lock<Option<Arc<Group>>>; TAGS] = [const { Lock::new(None) }; TAGS];
-
-fn find(raw: tg_group) -> Result<Arc<Group>> {
-    let id = Id::from_raw(raw);
-    if id.operation() == 0 {
-        let known = GROUPS[id.tag() as usize].lock();
-        if let Some(group) = known.as_ref().filter(|group| group.claim.id() == id) {
-            return if group.epoch == fork::epoch() { Ok(group.clone()) } else { Err(Error::FORKED) };
-        }
-    }
-    Err(registry::not_a_group(raw))
-}
 
 /// Makes a group: so many loops, each on a thread of its own, which listen on the same address; the system spreads the
 /// connections among them. It returns when all of them run, or with the first failure. The system lets further programs of the
@@ -252,17 +238,8 @@ fn make(options: tg_group_options, parts: Parts) -> Result<tg_group> {
             }
         }
     }
-    let group = Group {
-        claim,
-        epoch: fork::epoch(),
-        members,
-        threads: Lock::new(threads),
-        local,
-        user: options.user,
-        release: options.release,
-    };
-    *GROUPS[id.tag() as usize].lock() = Some(Arc::new(group));
-    registry::set_group(id, id.generation());
+    let threads = Lock::new(threads);
+    table::put(Group { claim, members, threads, local, user: options.user, release: options.release });
     Ok(id.raw())
 }
 
@@ -337,14 +314,23 @@ impl Group {
         self.members.iter().for_each(|member| member.wait_for_end());
         Ok(())
     }
+
+    /// By the one that has taken the group out of the table.
+    fn give_user_back(&self) {
+        if let Some(release) = self.release {
+            // SAFETY: the caller's function and pointer, accepted together and called once in this process.
+            unsafe { release(self.user) };
+        }
+    }
 }
 
 /// Frees a group: stops it without waiting for connections to finish, waits for its threads, and gives `user` back. In a forked
-/// child, where there are no threads, it frees the child's copies of the loops as tg_loop_free does, and gives `user` back.
+/// child, where there are no threads, it frees the child's copies of the loops as tg_loop_free does, and gives `user` back. A
+/// child that was forked on a thread of the group is inside the callback that forked, and cannot free it there.
 ///
 /// Thread: any but those of the group.
 /// Callable from callbacks: no, not of the group's loops.
-/// Errors: TG_EREENTRANT (on a thread of the group), TG_ESTALE, TG_EKIND, TG_EPANIC.
+/// Errors: TG_EREENTRANT (on a thread of the group, also in a child that was forked there), TG_ESTALE, TG_EKIND, TG_EPANIC.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_group_free(group: tg_group) -> c_int {
     guard!(tg_group_free(group), free(group))
@@ -358,37 +344,20 @@ fn free(raw: tg_group) -> Result<()> {
     group.check_elsewhere()?;
     group.members.iter().for_each(|member| member.stop(0));
     group.join()?;
-    let id = Id::from_raw(raw);
-    let mine = GROUPS[id.tag() as usize].lock().take_if(|known| known.claim.id() == id);
-    if mine.is_none() {
-        return Err(Error::STALE);
-    }
-    registry::set_group(id, 0);
-    if let Some(release) = group.release {
-        // SAFETY: the caller's function and pointer, accepted together and called once.
-        unsafe { release(group.user) };
-    }
+    table::take(Id::from_raw(raw))?;
+    group.give_user_back();
     Ok(())
 }
 
 /// In a forked child: the loops are freed as any inherited ones; what else the threads of the parent hold may be half
 /// changed, and is left alone.
 fn forget(raw: tg_group) -> Result<()> {
-    let id = Id::from_raw(raw);
-    GROUPS[id.tag() as usize].recover_after_fork(|| None);
-    let group = GROUPS[id.tag() as usize].lock().take();
-    registry::set_group(id, 0);
-    let Some(group) = group else { return Ok(()) };
+    let group = table::take_inherited(Id::from_raw(raw), Group::check_elsewhere)?;
     for member in &group.members {
         // Stale when it is over, or the child has freed it.
         let _ = event_loop::free(member.loop_id());
     }
-    let (release, user) = (group.release, group.user);
-    std::mem::forget(group);
-    if let Some(release) = release {
-        // SAFETY: the caller's function and pointer, accepted together and called once in this process.
-        unsafe { release(user) };
-    }
+    group.give_user_back();
     Ok(())
 }
 

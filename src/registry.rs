@@ -394,13 +394,16 @@ pub(crate) fn set_group(id: Id, generation: u32) {
     ENTRIES[id.tag() as usize].group_generation.store(generation, Ordering::Release);
 }
 
-/// Why an id is not that of a group.
-pub(crate) fn not_a_group(raw: u64) -> Error {
-    let id = Id::from_raw(raw);
-    match entry_of(id) {
-        Ok(_) if id.index() == OWNER_INDEX && is_poller(id) => Error::KIND,
-        Ok(entry) => not_a_poller(id, entry),
-        Err(error) => error,
+/// Whether an id is that of a group, of this process or inherited. Without a lock, which a forked child may find shut.
+///
+/// # Errors
+/// [`Error::STALE`], [`Error::KIND`] for a live loop or poller, or a handle of the calling thread.
+pub(crate) fn check_group(id: Id) -> Result<()> {
+    let entry = entry_of(id)?;
+    match is_group(id) {
+        true => Ok(()),
+        false if is_poller(id) => Err(Error::KIND),
+        false => Err(not_a_poller(id, entry)),
     }
 }
 

@@ -18,7 +18,7 @@ use std::thread::JoinHandle;
 use tidegate_reactor::event_loop::Kind;
 use tidegate_reactor::sys::lock::{Bell, Lock};
 use tidegate_reactor::sys::socket_options::refuse_newcomers;
-use tidegate_reactor::sys::{annotate, signal, thread};
+use tidegate_reactor::sys::{annotate, fork, signal, thread};
 use tidegate_reactor::{Error, Id, Result};
 
 /// What a member is made of.
@@ -47,6 +47,8 @@ enum Stage {
 
 /// See the module. Shared by its thread and those who ask.
 pub(super) struct Member {
+    /// The process that its thread is of, by [`fork::epoch`].
+    epoch: u64,
     stage: Lock<Stage>,
     changed: Bell,
     loop_id: AtomicU64,
@@ -71,6 +73,7 @@ impl Member {
     /// Starts the thread, and waits until its loop runs.
     pub(super) fn start(seed: Seed) -> Result<(Arc<Member>, JoinHandle<()>)> {
         let member = Arc::new(Member {
+            epoch: fork::epoch(),
             stage: Lock::new(Stage::Starting),
             changed: Bell::default(),
             loop_id: AtomicU64::new(0),
@@ -118,6 +121,10 @@ impl Member {
     }
 
     fn enter(&self, stage: Stage) {
+        // In a child that one of its callbacks has forked nobody waits for this, and the lock may be shut for ever.
+        if self.epoch != fork::epoch() {
+            return;
+        }
         *self.stage.lock() = stage;
         self.changed.ring();
     }
@@ -270,7 +277,14 @@ fn stop_listening(event_loop: &CLoop, seed: &Seed) -> Result<()> {
 }
 
 fn finish_listeners(event_loop: &CLoop) -> Result<()> {
-    handles_of(event_loop, Kind::Listener)?.into_iter().try_for_each(|id| event_loop.listener_finish(id))
+    for id in handles_of(event_loop, Kind::Listener)? {
+        match event_loop.listener_finish(id) {
+            // Closed meanwhile.
+            Ok(()) | Err(Error::STALE) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// Calls something once, if the loop is still there.
@@ -280,9 +294,9 @@ fn later(event_loop: &CLoop, delay_ns: i64, call: unsafe extern "C-unwind" fn(u6
     event_loop.timer_start(timer, delay_ns, 0)
 }
 
-/// The time is over: connections are reset, and the loop ends.
+/// The time is over: connections are reset, and the loop ends. Without memory for a list of them they are closed with the loop.
 fn cut_off(event_loop: &CLoop) -> Result<()> {
-    for id in handles_of(event_loop, Kind::Conn)? {
+    for id in handles_of(event_loop, Kind::Conn).unwrap_or_default() {
         // Stale when closing another one has closed it.
         let _ = event_loop.conn_abort(id);
     }
@@ -294,7 +308,10 @@ unsafe extern "C-unwind" fn on_wake(_loop: tg_loop, _user: *mut c_void) {}
 
 unsafe extern "C-unwind" fn on_all_are_in(timer: u64, _user: *mut c_void, _missed: u64) {
     let Ok((found, _)) = registry::find_handle(timer) else { return };
-    let _ = finish_listeners(&found.event_loop);
+    if finish_listeners(&found.event_loop).is_err() {
+        // No memory even for a list of the listeners, which would keep the loop alive for ever.
+        let _ = cut_off(&found.event_loop);
+    }
 }
 
 unsafe extern "C-unwind" fn on_time_over(timer: u64, _user: *mut c_void, _missed: u64) {

@@ -1,6 +1,8 @@
 /* Groups: loops on threads that share a port, their statistics, and how they end. */
 #include "support.h"
 
+#include <dlfcn.h>
+
 #define LOOPS 4
 #define CLIENTS 8
 
@@ -347,6 +349,83 @@ static void h57_a_group_in_a_forked_child(void)
     CHECK_EQ(atomic_load(&it.released), 1);
 }
 
+/* malloc is replaced by one of this program's, which the library calls in its place (but for tools that bring their own). So
+ * many handles that a list of them all has a size which nothing else asks for. */
+enum { TIMERS = 1000 };
+static _Thread_local bool refusing; /* lists of that size, on this thread */
+static atomic_int refused;
+
+#ifdef __SANITIZE_ADDRESS__
+static bool malloc_is_ours(void) { return false; }
+#else
+static bool malloc_is_ours(void) { return !harness_slow(); }
+
+void *malloc(size_t size)
+{
+    static void *(*_Atomic real)(size_t);
+    void *object;
+    if (refusing && size >= TIMERS * sizeof(tg_handle) && size < (TIMERS + 16) * sizeof(tg_handle)) {
+        atomic_fetch_add(&refused, 1);
+        return NULL;
+    }
+    if (atomic_load(&real) == NULL) {
+        void *(*function)(size_t);
+        object = dlsym(RTLD_NEXT, "malloc");
+        memcpy(&function, &object, sizeof function);
+        atomic_store(&real, function);
+    }
+    return atomic_load(&real)(size);
+}
+#endif
+
+static int open_timers(tg_loop loop, void *user, uint32_t index)
+{
+    tg_timer_options options = TG_TIMER_OPTIONS_INIT;
+    tg_handle handle;
+    (void)user;
+    (void)index;
+    options.callback = on_timer;
+    for (int i = 0; i < TIMERS; i++) MUST(tg_timer_open(loop, -1, 0, &options, &handle) == 0);
+    return 0;
+}
+
+static int refuse_memory(tg_loop loop, void *user, uint32_t index)
+{
+    (void)loop;
+    (void)user;
+    (void)index;
+    refusing = true;
+    return 0;
+}
+
+/* Its listeners cannot be listed when their time has come, nor its connections afterwards: the loop ends all the same.
+ * mutation: `on_all_are_in` drops the error; `cut_off` hands on that of the list before it stops the loop. */
+static void h66_without_memory_a_stopped_group_still_ends(void)
+{
+    tg_group_options options = TG_GROUP_OPTIONS_INIT;
+    tg_listener_options listener = TG_LISTENER_OPTIONS_INIT;
+    tg_conn_options conn = TG_CONN_OPTIONS_INIT;
+    tg_address address;
+    tg_group group = 0;
+    if (!malloc_is_ours()) {
+        SKIP("h66_without_memory_a_stopped_group_still_ends", "memcheck and the address sanitizer have a malloc of their own");
+        return;
+    }
+    MUST(tg_address_parse("127.0.0.1", 0, &address) == 0);
+    conn.on_data = on_echo;
+    listener.conn = &conn;
+    options.address = &address;
+    options.listener = &listener;
+    options.loops = 1;
+    options.on_start = open_timers;
+    options.on_stop = refuse_memory;
+    MUST(tg_group_new(&options, &group) == 0);
+    CHECK_CODE(tg_group_stop(group, -1), 0);
+    CHECK_CODE(tg_group_join(group), 0);
+    CHECK_EQ(atomic_load(&refused), 2);
+    CHECK_CODE(tg_group_free(group), 0);
+}
+
 static void bad_input(void)
 {
     tg_group_options options = TG_GROUP_OPTIONS_INIT;
@@ -395,6 +474,7 @@ int main(void)
     RUN(threads_of_the_group_cannot_wait_for_it);
     RUN(h01_every_call_with_a_freed_groups_id_is_stale);
     RUN(h57_a_group_in_a_forked_child);
+    RUN(h66_without_memory_a_stopped_group_still_ends);
     RUN(bad_input);
     return harness_end();
 }

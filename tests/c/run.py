@@ -43,9 +43,9 @@ HELGRIND = ["valgrind", "-q", "--fair-sched=try", "--tool=helgrind", "--error-ex
 TAKES_SYMBOLS = {"misuse", "wrong_thread", "panic"}
 #: Programs that start threads, or let the library start some: they run under helgrind, too.
 THREADED = {"batch", "connect_name", "error_options", "files", "files_batch", "files_hazards", "fork_conn",
-            "fork_connect_name", "fork_pool", "group", "loop", "loop_hazards", "misuse", "no_threads", "options_size",
-            "panic", "poller", "processes", "processes_more", "resolve", "resolve_hazards", "resolve_no_descriptor",
-            "signals", "threads", "work", "wrong_thread"}
+            "fork_connect_name", "fork_group", "fork_pool", "group", "loop", "loop_hazards", "misuse", "no_threads",
+            "options_size", "panic", "poller", "processes", "processes_more", "resolve", "resolve_hazards",
+            "resolve_no_descriptor", "signals", "threads", "work", "wrong_thread"}
 #: What a program says that has started threads (harness.h), and what an example calls to do so.
 STARTED_THREADS = "# threads were started"
 STARTS_THREADS = re.compile(r"\b(pthread_create|tg_(work|resolve|resolve_name|process)_open|tg_group_new|"
