@@ -411,6 +411,10 @@ pub(crate) fn check_group(id: Id) -> Result<()> {
 pub(crate) fn add_poller(id: Id, waiter: Arc<Waiter>) {
     let entry = &ENTRIES[id.tag() as usize];
     annotate::atomic_memory(&raw const *entry as usize, size_of::<Entry>());
+    if entry.poller_epoch.load(Ordering::Acquire) != fork::epoch() {
+        // A thread of the parent may have left it shut; none of this process has taken it (see `find_poller`).
+        entry.poller.recover_after_fork(|| None);
+    }
     *entry.poller.lock() = Some(waiter);
     entry.poller_epoch.store(fork::epoch(), Ordering::Release);
     entry.poller_generation.store(id.generation(), Ordering::Release);
