@@ -290,14 +290,8 @@ impl Changes {
         let mut rest = vec![first];
         while let Some(directory) = rest.pop() {
             // Open until it has been read: its name may be another one's by then.
-            let opened = match root.below(&directory) {
-                Err(error) if !directory.is_empty() && is_passing(error) => continue,
-                opened => opened?,
-            };
-            let watch = match opened.watch(fd) {
-                Err(error) if !directory.is_empty() && is_passing(error) => continue,
-                watch => watch?,
-            };
+            let Some(opened) = unless_passing(&directory, root.below(&directory))? else { continue };
+            let Some(watch) = unless_passing(&directory, opened.watch(fd))? else { continue };
             self.directories.try_reserve(1)?;
             let known = self.directories.insert(watch, directory.clone());
             // It is here, whatever was taken for it before.
@@ -306,8 +300,7 @@ impl Changes {
                 continue;
             }
             let report = report && known.is_none_or(|known| known != directory);
-            // Fails when it has vanished meanwhile.
-            for (name, is_directory) in opened.entries().unwrap_or_default() {
+            for (name, is_directory) in unless_passing(&directory, opened.entries())?.unwrap_or_default() {
                 let name = joined(&directory, &name);
                 if report {
                     self.report_found(&name, is_directory)?;
@@ -395,9 +388,14 @@ fn is_no_name(path: &[u8]) -> bool {
     [&b""[..], b".", b".."].contains(&path.rsplit(|byte| *byte == b'/').next().unwrap_or_default())
 }
 
-/// Of a directory below the root: it is not there any more, or is none of our business.
-fn is_passing(error: Error) -> bool {
-    [libc::ENOENT, libc::ENOTDIR, libc::EACCES, libc::ELOOP].contains(&-error.code())
+/// Nothing of a directory below the root that is not there any more, or is none of our business. Anything else that fails
+/// would leave a part of the tree unwatched.
+fn unless_passing<T>(directory: &[u8], result: Result<T>) -> Result<Option<T>> {
+    const PASSING: [i32; 6] = [libc::ENOENT, libc::ENOTDIR, libc::EACCES, libc::ELOOP, libc::EXDEV, libc::ESTALE];
+    match result {
+        Err(error) if !directory.is_empty() && PASSING.contains(&-error.code()) => Ok(None),
+        result => result.map(Some),
+    }
 }
 
 fn bits(raw: u32) -> u32 {

@@ -4,9 +4,8 @@ use super::imp;
 use crate::base::error::{Error, Result};
 use crate::sys::Fd;
 use crate::sys::socket::{check, own};
-use std::ffi::{CString, OsStr};
+use std::ffi::CString;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 /// The longest path that a system call takes, without the zero at its end.
 const LONGEST: usize = libc::PATH_MAX as usize - 1;
@@ -71,19 +70,13 @@ impl Directory {
         self.by_name(|name| imp::add(watches, name))
     }
 
-    /// What is in it: names, and whether each is a directory (not a symbolic link to one).
+    /// What is in it: names, and whether each is a directory (not a symbolic link to one). It is read through its own
+    /// descriptor, so that none more is needed, and closed.
     ///
     /// # Errors
     /// The system's, [`Error::NO_MEMORY`].
-    pub fn entries(&self) -> Result<Vec<(Vec<u8>, bool)>> {
-        let mut all = Vec::new();
-        for entry in self.by_name(|name| Ok(std::fs::read_dir(OsStr::from_bytes(name))?))? {
-            let entry = entry?;
-            all.try_reserve(1)?;
-            let directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
-            all.push((entry.file_name().into_vec(), directory));
-        }
-        Ok(all)
+    pub fn entries(self) -> Result<Vec<(Vec<u8>, bool)>> {
+        imp::entries(self.fd)
     }
 
     /// For calls that want a path.

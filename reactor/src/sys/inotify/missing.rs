@@ -20,6 +20,14 @@ pub(super) fn add(_fd: Fd, _path: &[u8]) -> Result<i32> {
     Err(Error::NOT_SUPPORTED)
 }
 
+/// Not to be had.
+///
+/// # Errors
+/// [`Error::NOT_SUPPORTED`].
+pub(super) fn entries(_directory: OwnedFd) -> Result<Vec<(Vec<u8>, bool)>> {
+    Err(Error::NOT_SUPPORTED)
+}
+
 /// Nothing to do.
 pub fn remove(_fd: Fd, _watch: i32) {}
 
