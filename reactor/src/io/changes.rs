@@ -15,6 +15,9 @@ use std::os::fd::{AsRawFd, OwnedFd};
 /// A file with a longer name cannot come up.
 const LONGEST_NAME: usize = 255;
 
+/// So many events are kept for directories that are being moved: as many as the kernel queues by default.
+const MOST_HELD: usize = 16_384;
+
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
@@ -193,13 +196,13 @@ impl Changes {
             return;
         }
         let Some(directory) = self.directories.get(&raw.watch).cloned() else { return };
-        if let Some(moved) = self.moving.iter_mut().find(|moved| moved.watches.contains(&raw.watch)) {
-            if moved.held.try_reserve(1).is_ok() {
-                moved.held.push(Held::new(raw));
-            } else {
-                self.tell(0, change::OVERFLOW, 0, b"");
+        if let Some(at) = self.moving.iter().position(|moved| moved.watches.contains(&raw.watch)) {
+            let held: usize = self.moving.iter().map(|moved| moved.held.len()).sum();
+            let moved = &mut self.moving[at];
+            if held >= MOST_HELD || moved.held.try_reserve(1).is_err() {
+                return self.overflowed(fd);
             }
-            return;
+            return moved.held.push(Held::new(raw));
         }
         match &self.only {
             _ if raw.name.is_empty() => self.take_own(&directory, raw),
@@ -290,14 +293,8 @@ impl Changes {
         let mut rest = vec![first];
         while let Some(directory) = rest.pop() {
             // Open until it has been read: its name may be another one's by then.
-            let opened = match root.below(&directory) {
-                Err(error) if !directory.is_empty() && is_passing(error) => continue,
-                opened => opened?,
-            };
-            let watch = match opened.watch(fd) {
-                Err(error) if !directory.is_empty() && is_passing(error) => continue,
-                watch => watch?,
-            };
+            let Some(opened) = unless_passing(&directory, root.below(&directory))? else { continue };
+            let Some(watch) = unless_passing(&directory, opened.watch(fd))? else { continue };
             self.directories.try_reserve(1)?;
             let known = self.directories.insert(watch, directory.clone());
             // It is here, whatever was taken for it before.
@@ -306,8 +303,7 @@ impl Changes {
                 continue;
             }
             let report = report && known.is_none_or(|known| known != directory);
-            // Fails when it has vanished meanwhile.
-            for (name, is_directory) in opened.entries().unwrap_or_default() {
+            for (name, is_directory) in unless_passing(&directory, opened.entries())?.unwrap_or_default() {
                 let name = joined(&directory, &name);
                 if report {
                     self.report_found(&name, is_directory)?;
@@ -395,9 +391,14 @@ fn is_no_name(path: &[u8]) -> bool {
     [&b""[..], b".", b".."].contains(&path.rsplit(|byte| *byte == b'/').next().unwrap_or_default())
 }
 
-/// Of a directory below the root: it is not there any more, or is none of our business.
-fn is_passing(error: Error) -> bool {
-    [libc::ENOENT, libc::ENOTDIR, libc::EACCES, libc::ELOOP].contains(&-error.code())
+/// Nothing of a directory below the root that is not there any more, or is none of our business. Anything else that fails
+/// would leave a part of the tree unwatched.
+fn unless_passing<T>(directory: &[u8], result: Result<T>) -> Result<Option<T>> {
+    const PASSING: [i32; 6] = [libc::ENOENT, libc::ENOTDIR, libc::EACCES, libc::ELOOP, libc::EXDEV, libc::ESTALE];
+    match result {
+        Err(error) if !directory.is_empty() && PASSING.contains(&-error.code()) => Ok(None),
+        result => result.map(Some),
+    }
 }
 
 fn bits(raw: u32) -> u32 {
@@ -463,6 +464,25 @@ mod tests {
         assert!(changes.moving.is_empty());
         assert_eq!(changes.directories(), 1);
         std::fs::remove_dir_all(path).unwrap();
+    }
+
+    #[test]
+    fn a_directory_that_has_left_and_stays_busy_is_an_overflow_in_the_end() {
+        // mutation: what happens there is kept without a limit, as long as the rest of the tree is busy, too.
+        let (path, mut changes, fd, [root, a, _]) = tree("busy");
+        let (fd, away) = (fd.as_raw_fd(), path.with_extension("away"));
+        std::fs::rename(path.join("a"), &away).unwrap();
+        changes.take(fd, raw(root, mask::MOVED_FROM | mask::DIRECTORY, "a"));
+        for _ in 0..MOST_HELD {
+            changes.take(fd, raw(a, mask::MODIFY, "x"));
+        }
+        assert_eq!(names(&mut changes), ["a"]);
+        changes.take(fd, raw(a, mask::MODIFY, "x"));
+        assert_eq!(changes.pop().map(|change| change.changes), Some(change::OVERFLOW));
+        assert!(changes.moving.is_empty() && !changes.is_over());
+        assert_eq!(changes.directories(), 1, "the one that has left is watched no more");
+        std::fs::remove_dir_all(path).unwrap();
+        std::fs::remove_dir_all(away).unwrap();
     }
 
     #[test]

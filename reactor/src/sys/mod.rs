@@ -82,3 +82,22 @@ pub(crate) fn count_wait() {
 pub(crate) fn errno() -> i32 {
     std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
 }
+
+#[cfg(unix)]
+pub(crate) fn set_errno(value: i32) {
+    #[cfg(target_os = "linux")]
+    // SAFETY: the address of this thread's errno is valid for the thread's life.
+    unsafe {
+        *libc::__errno_location() = value;
+    }
+    #[cfg(any(target_os = "macos", target_os = "ios", target_os = "freebsd", target_os = "dragonfly"))]
+    // SAFETY: as above.
+    unsafe {
+        *libc::__error() = value;
+    }
+    #[cfg(any(target_os = "netbsd", target_os = "openbsd", target_os = "android"))]
+    // SAFETY: as above.
+    unsafe {
+        *libc::__errno() = value;
+    }
+}

@@ -5,7 +5,7 @@
 
 use super::lock::{Lock, Locked};
 use super::port::port;
-use super::{errno, fork};
+use super::{errno, fork, set_errno};
 use crate::base::error::{Error, Result};
 use crate::base::id::TAGS;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -125,24 +125,6 @@ extern "C" fn handler(signum: i32) {
         }
     }
     set_errno(errno_before);
-}
-
-fn set_errno(value: i32) {
-    #[cfg(target_os = "linux")]
-    // SAFETY: the address of this thread's errno is valid for the thread's life.
-    unsafe {
-        *libc::__errno_location() = value;
-    }
-    #[cfg(any(target_os = "macos", target_os = "ios", target_os = "freebsd", target_os = "dragonfly"))]
-    // SAFETY: as above.
-    unsafe {
-        *libc::__error() = value;
-    }
-    #[cfg(any(target_os = "netbsd", target_os = "openbsd", target_os = "android"))]
-    // SAFETY: as above.
-    unsafe {
-        *libc::__errno() = value;
-    }
 }
 
 /// Does something with every signal blocked in the calling thread: a thread that is started meanwhile keeps them blocked.

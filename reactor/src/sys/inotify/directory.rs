@@ -4,9 +4,8 @@ use super::imp;
 use crate::base::error::{Error, Result};
 use crate::sys::Fd;
 use crate::sys::socket::{check, own};
-use std::ffi::{CString, OsStr};
+use std::ffi::CString;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 /// The longest path that a system call takes, without the zero at its end.
 const LONGEST: usize = libc::PATH_MAX as usize - 1;
@@ -30,10 +29,10 @@ impl Directory {
         Ok(Directory { fd: open_at(libc::AT_FDCWD, path, 0)?, path: path.to_vec() })
     }
 
-    /// Opens one below it, however far down; a symbolic link is not followed. The empty path is the directory itself.
+    /// Opens one below it, however far down; no symbolic link on the way is followed. The empty path is the directory itself.
     ///
     /// # Errors
-    /// The system's: ENOENT, ENOTDIR, ELOOP, EACCES, EMFILE, ENAMETOOLONG for a single name.
+    /// The system's: ENOENT, ENOTDIR, ELOOP, EXDEV, EACCES, EMFILE, ENAMETOOLONG for a single name.
     pub fn below(&self, path: &[u8]) -> Result<Directory> {
         let whole = [&self.path[..], path].join(&b'/');
         let (mut rest, mut held) = (if path.is_empty() { b"." } else { path }, None);
@@ -47,7 +46,12 @@ impl Directory {
     }
 
     fn next(&self, from: Option<&OwnedFd>, path: &[u8]) -> Result<OwnedFd> {
-        open_at(from.unwrap_or(&self.fd).as_raw_fd(), path, libc::O_NOFOLLOW)
+        let from = from.unwrap_or(&self.fd);
+        match imp::open_beneath(from.as_raw_fd(), path, FLAGS) {
+            // An old system, a filter that denies the call, or a name that changed on the way.
+            Err(error) if [libc::ENOSYS, libc::EPERM, libc::EAGAIN].contains(&-error.code()) => by_steps(from, path),
+            opened => opened,
+        }
     }
 
     /// Which one it is.
@@ -71,19 +75,13 @@ impl Directory {
         self.by_name(|name| imp::add(watches, name))
     }
 
-    /// What is in it: names, and whether each is a directory (not a symbolic link to one).
+    /// What is in it: names, and whether each is a directory (not a symbolic link to one). It is read through its own
+    /// descriptor, so that none more is needed, and closed.
     ///
     /// # Errors
     /// The system's, [`Error::NO_MEMORY`].
-    pub fn entries(&self) -> Result<Vec<(Vec<u8>, bool)>> {
-        let mut all = Vec::new();
-        for entry in self.by_name(|name| Ok(std::fs::read_dir(OsStr::from_bytes(name))?))? {
-            let entry = entry?;
-            all.try_reserve(1)?;
-            let directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
-            all.push((entry.file_name().into_vec(), directory));
-        }
-        Ok(all)
+    pub fn entries(self) -> Result<Vec<(Vec<u8>, bool)>> {
+        imp::entries(self.fd)
     }
 
     /// For calls that want a path.
@@ -97,9 +95,45 @@ impl Directory {
     }
 }
 
+/// Name by name, so that none of them is a link's.
+fn by_steps(from: &OwnedFd, path: &[u8]) -> Result<OwnedFd> {
+    let mut names = path.split(|byte| *byte == b'/');
+    let first = names.next().unwrap_or_default();
+    let first = open_at(from.as_raw_fd(), first, libc::O_NOFOLLOW)?;
+    names.try_fold(first, |at, name| open_at(at.as_raw_fd(), name, libc::O_NOFOLLOW))
+}
+
+const FLAGS: libc::c_int = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
+
 fn open_at(from: Fd, path: &[u8], more: libc::c_int) -> Result<OwnedFd> {
     let path = CString::new(path).map_err(|_| Error::invalid("a zero in a path"))?;
-    let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC | more;
     // SAFETY: a string that ends with a zero.
-    own(unsafe { libc::openat(from, path.as_ptr(), flags) })
+    own(unsafe { libc::openat(from, path.as_ptr(), FLAGS | more) })
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use std::os::unix::ffi::OsStrExt;
+
+    #[test]
+    fn no_link_on_the_way_is_followed() {
+        // mutation: only the last name may be no link's, in either way of opening.
+        let path = std::env::temp_dir().join(format!("tidegate-beneath-{}", std::process::id()));
+        std::fs::create_dir_all(path.join("real/deep/end")).unwrap();
+        std::os::unix::fs::symlink("real", path.join("link")).unwrap();
+        let root = Directory::open(path.as_os_str().as_bytes()).unwrap();
+        let end = Directory::open(path.join("real/deep/end").as_os_str().as_bytes()).unwrap().identity();
+        assert_eq!(root.below(b"real/deep/end").unwrap().identity(), end);
+        assert_eq!(root.below(b"").unwrap().identity(), root.identity());
+        let steps = by_steps(&root.fd, b"real/deep/end").unwrap();
+        assert_eq!(Directory { fd: steps, path: Vec::new() }.identity(), end);
+        for name in [&b"link"[..], b"link/deep", b"link/deep/end"] {
+            for opened in [root.below(name).map(|it| it.fd), by_steps(&root.fd, name)] {
+                let code = opened.unwrap_err().code();
+                assert!([-libc::ELOOP, -libc::ENOTDIR].contains(&code), "{code}");
+            }
+        }
+        std::fs::remove_dir_all(path).unwrap();
+    }
 }

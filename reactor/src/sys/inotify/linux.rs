@@ -2,9 +2,10 @@
 
 use super::mask;
 use crate::base::error::{Error, Result};
-use crate::sys::{Fd, errno};
-use std::ffi::CString;
-use std::os::fd::{FromRawFd, OwnedFd};
+use crate::sys::{Fd, errno, set_errno};
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::ptr::NonNull;
 
 /// A new object, without watches. It does not block.
 ///
@@ -64,4 +65,120 @@ pub fn pending(fd: Fd) -> bool {
     let mut bytes: libc::c_int = 0;
     // SAFETY: an int to write to.
     unsafe { libc::ioctl(fd, libc::FIONREAD, &mut bytes) == 0 && bytes > 0 }
+}
+
+/// Opens what is below a directory, without a symbolic link on the way.
+///
+/// # Errors
+/// The system's: ELOOP for a link, EXDEV for a way out; ENOSYS before Linux 5.6.
+pub(super) fn open_beneath(from: Fd, path: &[u8], flags: i32) -> Result<OwnedFd> {
+    let path = CString::new(path).map_err(|_| Error::invalid("a zero in a path"))?;
+    // SAFETY: all zero is a valid open_how.
+    let mut how: libc::open_how = unsafe { std::mem::zeroed() };
+    how.flags = flags as u64;
+    how.resolve = libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_BENEATH;
+    // SAFETY: a string that ends with a zero, and a structure of the size that is told.
+    let fd = unsafe { libc::syscall(libc::SYS_openat2, from, path.as_ptr(), &raw const how, size_of_val(&how)) };
+    if fd < 0 {
+        return Err(Error::os(errno()));
+    }
+    // SAFETY: just made, and nobody else's.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as Fd) })
+}
+
+/// What is in a directory: names, and whether each is a directory (not a symbolic link to one).
+///
+/// # Errors
+/// The system's, [`Error::NO_MEMORY`].
+pub(super) fn entries(directory: OwnedFd) -> Result<Vec<(Vec<u8>, bool)>> {
+    let (number, mut listing) = (directory.as_raw_fd(), Listing::open(directory)?);
+    let mut all = Vec::new();
+    while let Some((name, kind)) = listing.next()? {
+        if name != c"." && name != c".." {
+            all.try_reserve(1)?;
+            all.push((name.to_bytes().to_vec(), names_directory(number, name, kind)?));
+        }
+    }
+    Ok(all)
+}
+
+/// A directory that is being read. Its descriptor is the C library's.
+struct Listing(NonNull<libc::DIR>);
+
+impl Listing {
+    fn open(directory: OwnedFd) -> Result<Listing> {
+        // SAFETY: a descriptor that is ours to give away.
+        let opened =
+            NonNull::new(unsafe { libc::fdopendir(directory.as_raw_fd()) }).ok_or_else(|| Error::os(errno()))?;
+        // It is closed with the listing from now on.
+        let _ = directory.into_raw_fd();
+        Ok(Listing(opened))
+    }
+
+    /// The next name, and what it is if the file system says so. The name is there until the next call.
+    fn next(&mut self) -> Result<Option<(&CStr, u8)>> {
+        loop {
+            set_errno(0);
+            // SAFETY: open as long as `self` is.
+            let entry = unsafe { libc::readdir64(self.0.as_ptr()) };
+            if !entry.is_null() {
+                // SAFETY: an entry whose name ends with a zero. It may be shorter than its type says: no reference to it.
+                return Ok(Some(unsafe { (CStr::from_ptr((&raw const (*entry).d_name).cast()), (*entry).d_type) }));
+            }
+            match errno() {
+                0 => return Ok(None),
+                libc::EINTR => {}
+                other => return Err(Error::os(other)),
+            }
+        }
+    }
+}
+
+impl Drop for Listing {
+    fn drop(&mut self) {
+        // SAFETY: open, and nobody uses it any more.
+        unsafe { libc::closedir(self.0.as_ptr()) };
+    }
+}
+
+/// Some file systems do not say of what kind their entries are.
+fn names_directory(directory: Fd, name: &CStr, kind: u8) -> Result<bool> {
+    if kind != libc::DT_UNKNOWN {
+        return Ok(kind == libc::DT_DIR);
+    }
+    // SAFETY: all zero is a valid stat.
+    let mut stat: libc::stat = unsafe { std::mem::zeroed() };
+    // SAFETY: a string that ends with a zero, and room for the answer.
+    if unsafe { libc::fstatat(directory, name.as_ptr(), &raw mut stat, libc::AT_SYMLINK_NOFOLLOW) } == 0 {
+        return Ok(stat.st_mode & libc::S_IFMT == libc::S_IFDIR);
+    }
+    match errno() {
+        // It has vanished, or could not be entered anyway.
+        libc::ENOENT | libc::EACCES => Ok(false),
+        other => Err(Error::os(other)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_file_system_does_not_say_of_an_entry_is_looked_for() {
+        // mutation: an unknown kind is no directory's; the link is followed.
+        let path = std::env::temp_dir().join(format!("tidegate-kinds-{}", std::process::id()));
+        std::fs::create_dir_all(path.join("d")).unwrap();
+        std::os::unix::fs::symlink("d", path.join("link")).unwrap();
+        std::fs::write(path.join("file"), "").unwrap();
+        let open = || OwnedFd::from(std::fs::File::open(&path).unwrap());
+        let directory = open();
+        for (name, expected) in [(c"d", true), (c"link", false), (c"file", false), (c"none", false)] {
+            assert_eq!(names_directory(directory.as_raw_fd(), name, libc::DT_UNKNOWN), Ok(expected), "{name:?}");
+        }
+        let mut all = entries(open()).unwrap();
+        all.sort();
+        let expected = [("d", true), ("file", false), ("link", false)];
+        assert_eq!(all, expected.map(|(name, is)| (name.as_bytes().to_vec(), is)));
+        std::fs::remove_dir_all(path).unwrap();
+    }
 }
