@@ -1526,7 +1526,7 @@ TG_API int tg_conn_connect_name(tg_loop loop,
  * Callable from callbacks: yes.
  * Ownership: data is copied as far as it has to wait.
  * Returns: 0, or 1 when more than the high watermark waits now: wait for on_drain before writing more.
- * Errors: TG_EINVAL (data is NULL), TG_ENOBUFS (more than the limit would wait), TG_ENOMEM, TG_ESTALE, TG_EKIND,
+ * Errors: TG_EINVAL (data is NULL, or length is impossible), TG_ENOBUFS (more than the limit would wait), TG_ENOMEM, TG_ESTALE, TG_EKIND,
  * TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -ENOTCONN (not open yet, by name), -EPIPE (after tg_conn_shutdown or
  * tg_conn_finish, or the connection is over); -EPIPE, -ECONNRESET and the like when the system refuses: then the connection is
  * over, after what the peer had sent before was delivered (unless reading is paused).
@@ -1542,7 +1542,7 @@ TG_API int tg_conn_write(tg_handle conn,
  * Callable from callbacks: yes.
  * Ownership: the pieces are copied as far as they have to wait.
  * Returns: 0, or 1 when more than the high watermark waits now.
- * Errors: TG_EINVAL (a NULL; more than 1,024 pieces), and as tg_conn_write.
+ * Errors: TG_EINVAL (a NULL or an impossible length; more than 1,024 pieces), and as tg_conn_write.
  */
 TG_API int tg_conn_writev(tg_handle conn, const tg_buffer *buffers, size_t count);
 

@@ -17,7 +17,7 @@ use tidegate_reactor::{Error, Result};
 /// Callable from callbacks: yes.
 /// Ownership: `data` is copied as far as it has to wait.
 /// Returns: 0, or 1 when more than the high watermark waits now: wait for `on_drain` before writing more.
-/// Errors: TG_EINVAL (`data` is NULL), TG_ENOBUFS (more than the limit would wait), TG_ENOMEM, TG_ESTALE, TG_EKIND,
+/// Errors: TG_EINVAL (`data` is NULL, or `length` is impossible), TG_ENOBUFS (more than the limit would wait), TG_ENOMEM, TG_ESTALE, TG_EKIND,
 /// TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, -ENOTCONN (not open yet, by name), -EPIPE (after tg_conn_shutdown or
 /// tg_conn_finish, or the connection is over); -EPIPE, -ECONNRESET and the like when the system refuses: then the connection is
 /// over, after what the peer had sent before was delivered (unless reading is paused).
@@ -49,7 +49,7 @@ fn write_pieces(conn: tg_handle, pieces: &[IoSlice<'_>]) -> Result<bool> {
 /// Callable from callbacks: yes.
 /// Ownership: the pieces are copied as far as they have to wait.
 /// Returns: 0, or 1 when more than the high watermark waits now.
-/// Errors: TG_EINVAL (a NULL; more than 1,024 pieces), and as tg_conn_write.
+/// Errors: TG_EINVAL (a NULL or an impossible length; more than 1,024 pieces), and as tg_conn_write.
 ///
 /// # Safety
 /// `buffers` is NULL or has `count` elements, each of which names readable memory.

@@ -122,13 +122,14 @@ mod tests {
         let path = std::env::temp_dir().join(format!("tidegate-beneath-{}", std::process::id()));
         std::fs::create_dir_all(path.join("real/deep/end")).unwrap();
         std::os::unix::fs::symlink("real", path.join("link")).unwrap();
+        std::os::unix::fs::symlink("deep", path.join("real/in")).unwrap();
         let root = Directory::open(path.as_os_str().as_bytes()).unwrap();
         let end = Directory::open(path.join("real/deep/end").as_os_str().as_bytes()).unwrap().identity();
         assert_eq!(root.below(b"real/deep/end").unwrap().identity(), end);
         assert_eq!(root.below(b"").unwrap().identity(), root.identity());
         let steps = by_steps(&root.fd, b"real/deep/end").unwrap();
         assert_eq!(Directory { fd: steps, path: Vec::new() }.identity(), end);
-        for name in [&b"link"[..], b"link/deep", b"link/deep/end"] {
+        for name in [&b"link"[..], b"link/deep", b"real/in", b"real/in/end"] {
             for opened in [root.below(name).map(|it| it.fd), by_steps(&root.fd, name)] {
                 let code = opened.unwrap_err().code();
                 assert!([-libc::ELOOP, -libc::ENOTDIR].contains(&code), "{code}");
