@@ -394,7 +394,7 @@ fn is_no_name(path: &[u8]) -> bool {
 /// Nothing of a directory below the root that is not there any more, or is none of our business. Anything else that fails
 /// would leave a part of the tree unwatched.
 fn unless_passing<T>(directory: &[u8], result: Result<T>) -> Result<Option<T>> {
-    const PASSING: [i32; 6] = [libc::ENOENT, libc::ENOTDIR, libc::EACCES, libc::ELOOP, libc::EXDEV, libc::ESTALE];
+    const PASSING: [i32; 5] = [libc::ENOENT, libc::ENOTDIR, libc::EACCES, libc::ELOOP, libc::ESTALE];
     match result {
         Err(error) if !directory.is_empty() && PASSING.contains(&-error.code()) => Ok(None),
         result => result.map(Some),

@@ -7,9 +7,6 @@ use crate::sys::socket::{check, own};
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-/// The longest path that a system call takes, without the zero at its end.
-const LONGEST: usize = libc::PATH_MAX as usize - 1;
-
 /// See the module. As long as one of a removed directory exists, the system does not tell of the removal.
 #[derive(Debug)]
 pub struct Directory {
@@ -32,26 +29,14 @@ impl Directory {
     /// Opens one below it, however far down; no symbolic link on the way is followed. The empty path is the directory itself.
     ///
     /// # Errors
-    /// The system's: ENOENT, ENOTDIR, ELOOP, EXDEV, EACCES, EMFILE, ENAMETOOLONG for a single name.
+    /// The system's: ENOENT, ENOTDIR, ELOOP, EACCES, EMFILE, ENAMETOOLONG for a single name.
     pub fn below(&self, path: &[u8]) -> Result<Directory> {
         let whole = [&self.path[..], path].join(&b'/');
-        let (mut rest, mut held) = (if path.is_empty() { b"." } else { path }, None);
-        while rest.len() > LONGEST {
-            let cut = rest[..=LONGEST].iter().rposition(|byte| *byte == b'/').filter(|at| *at > 0);
-            let cut = cut.ok_or(Error::os(libc::ENAMETOOLONG))?;
-            held = Some(self.next(held.as_ref(), &rest[..cut])?);
-            rest = &rest[cut + 1..];
-        }
-        Ok(Directory { fd: self.next(held.as_ref(), rest)?, path: whole })
-    }
-
-    fn next(&self, from: Option<&OwnedFd>, path: &[u8]) -> Result<OwnedFd> {
-        let from = from.unwrap_or(&self.fd);
-        match imp::open_beneath(from.as_raw_fd(), path, FLAGS) {
-            // An old system, a filter that denies the call, or a name that changed on the way.
-            Err(error) if [libc::ENOSYS, libc::EPERM, libc::EAGAIN].contains(&-error.code()) => by_steps(from, path),
-            opened => opened,
-        }
+        let mut names = if path.is_empty() { &b"."[..] } else { path }.split(|byte| *byte == b'/');
+        // Name by name, so that none of them is a link's, and the whole may be longer than a system call takes.
+        let first = open_at(self.fd.as_raw_fd(), names.next().unwrap_or_default(), libc::O_NOFOLLOW)?;
+        let last = names.try_fold(first, |at, name| open_at(at.as_raw_fd(), name, libc::O_NOFOLLOW))?;
+        Ok(Directory { fd: last, path: whole })
     }
 
     /// Which one it is.
@@ -95,20 +80,11 @@ impl Directory {
     }
 }
 
-/// Name by name, so that none of them is a link's.
-fn by_steps(from: &OwnedFd, path: &[u8]) -> Result<OwnedFd> {
-    let mut names = path.split(|byte| *byte == b'/');
-    let first = names.next().unwrap_or_default();
-    let first = open_at(from.as_raw_fd(), first, libc::O_NOFOLLOW)?;
-    names.try_fold(first, |at, name| open_at(at.as_raw_fd(), name, libc::O_NOFOLLOW))
-}
-
-const FLAGS: libc::c_int = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
-
 fn open_at(from: Fd, path: &[u8], more: libc::c_int) -> Result<OwnedFd> {
     let path = CString::new(path).map_err(|_| Error::invalid("a zero in a path"))?;
+    let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC | more;
     // SAFETY: a string that ends with a zero.
-    own(unsafe { libc::openat(from, path.as_ptr(), FLAGS | more) })
+    own(unsafe { libc::openat(from, path.as_ptr(), flags) })
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -118,7 +94,7 @@ mod tests {
 
     #[test]
     fn no_link_on_the_way_is_followed() {
-        // mutation: only the last name may be no link's, in either way of opening.
+        // mutation: only the last name may be no link's.
         let path = std::env::temp_dir().join(format!("tidegate-beneath-{}", std::process::id()));
         std::fs::create_dir_all(path.join("real/deep/end")).unwrap();
         std::os::unix::fs::symlink("real", path.join("link")).unwrap();
@@ -127,13 +103,9 @@ mod tests {
         let end = Directory::open(path.join("real/deep/end").as_os_str().as_bytes()).unwrap().identity();
         assert_eq!(root.below(b"real/deep/end").unwrap().identity(), end);
         assert_eq!(root.below(b"").unwrap().identity(), root.identity());
-        let steps = by_steps(&root.fd, b"real/deep/end").unwrap();
-        assert_eq!(Directory { fd: steps, path: Vec::new() }.identity(), end);
         for name in [&b"link"[..], b"link/deep", b"real/in", b"real/in/end"] {
-            for opened in [root.below(name).map(|it| it.fd), by_steps(&root.fd, name)] {
-                let code = opened.unwrap_err().code();
-                assert!([-libc::ELOOP, -libc::ENOTDIR].contains(&code), "{code}");
-            }
+            let code = root.below(name).unwrap_err().code();
+            assert!([-libc::ELOOP, -libc::ENOTDIR].contains(&code), "{code}");
         }
         std::fs::remove_dir_all(path).unwrap();
     }

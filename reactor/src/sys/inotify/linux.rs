@@ -67,25 +67,6 @@ pub fn pending(fd: Fd) -> bool {
     unsafe { libc::ioctl(fd, libc::FIONREAD, &mut bytes) == 0 && bytes > 0 }
 }
 
-/// Opens what is below a directory, without a symbolic link on the way.
-///
-/// # Errors
-/// The system's: ELOOP for a link, EXDEV for a way out; ENOSYS before Linux 5.6.
-pub(super) fn open_beneath(from: Fd, path: &[u8], flags: i32) -> Result<OwnedFd> {
-    let path = CString::new(path).map_err(|_| Error::invalid("a zero in a path"))?;
-    // SAFETY: all zero is a valid open_how.
-    let mut how: libc::open_how = unsafe { std::mem::zeroed() };
-    how.flags = flags as u64;
-    how.resolve = libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_BENEATH;
-    // SAFETY: a string that ends with a zero, and a structure of the size that is told.
-    let fd = unsafe { libc::syscall(libc::SYS_openat2, from, path.as_ptr(), &raw const how, size_of_val(&how)) };
-    if fd < 0 {
-        return Err(Error::os(errno()));
-    }
-    // SAFETY: just made, and nobody else's.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd as Fd) })
-}
-
 /// What is in a directory: names, and whether each is a directory (not a symbolic link to one).
 ///
 /// # Errors

@@ -28,14 +28,6 @@ pub(super) fn entries(_directory: OwnedFd) -> Result<Vec<(Vec<u8>, bool)>> {
     Err(Error::NOT_SUPPORTED)
 }
 
-/// Not to be had.
-///
-/// # Errors
-/// ENOSYS.
-pub(super) fn open_beneath(_from: Fd, _path: &[u8], _flags: i32) -> Result<OwnedFd> {
-    Err(Error::os(libc::ENOSYS))
-}
-
 /// Nothing to do.
 pub fn remove(_fd: Fd, _watch: i32) {}
 
