@@ -2586,7 +2586,7 @@ TG_API int tg_udp_get_peer(tg_handle udp,
  * Ownership: everything stays the caller's.
  * Errors: TG_EINVAL (group is NULL, not a group's address, or of IPv6 although the socket is not; an interface given twice, or by address with IPv6; a source of
  * the other family), TG_ENOTSUP (a Unix socket), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, and the
- * system's: -ENODEV (no such interface), -EADDRINUSE (it is a member already), -ENOBUFS (too many memberships).
+ * system's: -ENODEV (no such interface), -EADDRINUSE (it is a member already; with the same source, Linux says -EADDRNOTAVAIL), -ENOBUFS (too many memberships).
  */
 TG_API int tg_udp_join(tg_handle udp,
                        const tg_address *group,
@@ -3684,8 +3684,9 @@ TG_API int tg_path_list(tg_loop loop,
 
 /**
  * Copies a file to the name to: its bytes and permissions. A file that has the name is overwritten; with
- * TG_FILE_EXCLUSIVE in flags (else 0) that is -EEXIST. A file is not copied to itself (-EINVAL). After an error the
- * copy is there, and not whole. See tg_file_read for what all operations have in common.
+ * TG_FILE_EXCLUSIVE in flags (else 0) that is -EEXIST. A file is not copied to itself (-EINVAL). What has no
+ * end is not copied (-EINVAL for a FIFO or a device; -EISDIR), nor is anything written to a FIFO (-EINVAL, or -ENXIO when nobody
+ * reads it): nothing waits. Of the permissions those in 0777 are copied. After an error the copy is there, and not whole. See tg_file_read for what all operations have in common.
  *
  * Thread: the loop's.
  * Callable from callbacks: yes.

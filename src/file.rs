@@ -241,6 +241,7 @@ fn open(loop_: tg_loop, path: CString, flags: u32, mode: u32, options: tg_file_o
         append: has(TG_FILE_APPEND),
         directory: has(TG_FILE_DIRECTORY),
         no_follow: has(TG_FILE_NO_FOLLOW),
+        no_wait: false,
     };
     let id = open_file!(registry::find_loop(loop_)?, options, |event_loop, user, referenced| {
         event_loop.file_open(path, flags, mode, user, referenced)

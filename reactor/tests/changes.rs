@@ -74,7 +74,7 @@ fn list(expected: &[(u32, &str)]) -> Vec<(u32, String)> {
 #[test]
 fn a_directory_tells_of_its_entries() {
     let (place, event_loop, seen) = (Place::new(), Closures::new_loop().unwrap(), Seen::default());
-    watch(&event_loop, &place.0, false, false, &seen);
+    let id = watch(&event_loop, &place.0, false, false, &seen);
     fs::write(place.at("a"), "text").unwrap();
     fs::rename(place.at("a"), place.at("b")).unwrap();
     fs::remove_file(place.at("b")).unwrap();
@@ -93,6 +93,7 @@ fn a_directory_tells_of_its_entries() {
     fs::remove_dir_all(&place.0).unwrap();
     turns(&event_loop);
     assert_eq!(take(&seen).last().unwrap(), &(SELF_GONE, String::new()));
+    assert_eq!(event_loop.info(id).unwrap().value, 0, "nothing is watched any more");
     assert!(!event_loop.run().unwrap(), "nothing more can come");
 }
 

@@ -180,8 +180,9 @@ pub unsafe extern "C" fn tg_path_list(
 }
 
 /// Copies a file to the name `to`: its bytes and permissions. A file that has the name is overwritten; with
-/// TG_FILE_EXCLUSIVE in `flags` (else 0) that is -EEXIST. A file is not copied to itself (-EINVAL). After an error the
-/// copy is there, and not whole. See tg_file_read for what all operations have in common.
+/// TG_FILE_EXCLUSIVE in `flags` (else 0) that is -EEXIST. A file is not copied to itself (-EINVAL). What has no
+/// end is not copied (-EINVAL for a FIFO or a device; -EISDIR), nor is anything written to a FIFO (-EINVAL, or -ENXIO when nobody
+/// reads it): nothing waits. Of the permissions those in 0777 are copied. After an error the copy is there, and not whole. See tg_file_read for what all operations have in common.
 ///
 /// Thread: the loop's.
 /// Callable from callbacks: yes.

@@ -22,7 +22,7 @@ use tidegate_reactor::{Error, Result};
 /// Ownership: everything stays the caller's.
 /// Errors: TG_EINVAL (`group` is NULL, not a group's address, or of IPv6 although the socket is not; an interface given twice, or by address with IPv6; a `source` of
 /// the other family), TG_ENOTSUP (a Unix socket), TG_ESTALE, TG_EKIND, TG_EWRONGTHREAD, TG_EFORKED, TG_EPANIC, and the
-/// system's: -ENODEV (no such interface), -EADDRINUSE (it is a member already), -ENOBUFS (too many memberships).
+/// system's: -ENODEV (no such interface), -EADDRINUSE (it is a member already; with the same source, Linux says -EADDRNOTAVAIL), -ENOBUFS (too many memberships).
 ///
 /// # Safety
 /// `group`, `interface_address` and `source` are NULL or readable.

@@ -240,6 +240,7 @@ static void lists_and_links(void)
     teardown(0);
 }
 
+/* mutation: a FIFO is opened as a file is, and waits for its other end. */
 static void copies(void)
 {
     const size_t length = 300000;
@@ -269,6 +270,14 @@ static void copies(void)
     options = file_options(&it);
     CHECK_CODE(tg_path_copy(loop, in_scratch("from"), to_path, 0, &options, &op), 0);
     finish(loop, &it, 0, 5);
+    CHECK(file_is("third", "short", 5));
+    MUST(mkfifo(in_scratch("fifo"), 0600) == 0);
+    options = file_options(&it);
+    CHECK_CODE(tg_path_copy(loop, scratch_path, to_path, 0, &options, &op), 0); /* nobody will ever write to it */
+    finish(loop, &it, -EINVAL, 0);
+    options = file_options(&it);
+    CHECK_CODE(tg_path_copy(loop, to_path, scratch_path, 0, &options, &op), 0); /* nobody reads it */
+    finish(loop, &it, -ENXIO, 0);
     CHECK(file_is("third", "short", 5));
     free(content);
     teardown(2);

@@ -135,7 +135,7 @@ impl Changes {
 
     /// How many directories are watched.
     pub fn directories(&self) -> usize {
-        self.directories.len()
+        if self.over { 0 } else { self.directories.len() }
     }
 
     /// Takes what the kernel has, as far as one read goes.

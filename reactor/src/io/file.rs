@@ -3,9 +3,10 @@
 use crate::base::error::{Error, Result};
 use crate::base::file::{Carried, FileKind, FileResult};
 use crate::sys::file::{self, At, OpenFlags};
+use crate::sys::stream;
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 /// How much the system is asked to copy at a time: it takes about a gigabyte less than this in one call.
 const LARGEST_COPY: usize = 1 << 30;
@@ -154,17 +155,22 @@ pub fn copy_path(from: &CStr, to: &CStr, exclusive: bool) -> FileResult {
 }
 
 fn open_both(from: &CStr, to: &CStr, exclusive: bool) -> Result<(OwnedFd, OwnedFd)> {
-    let from = file::open(from, OpenFlags { read: true, ..OpenFlags::default() }, 0)?;
+    let from = file::open(from, OpenFlags { read: true, no_wait: true, ..OpenFlags::default() }, 0)?;
     let source = file::stat(&from)?;
-    if source.kind == FileKind::Directory {
-        return Err(Error::os(libc::EISDIR));
+    match source.kind {
+        FileKind::Regular | FileKind::Unknown => {}
+        FileKind::Directory => return Err(Error::os(libc::EISDIR)),
+        // What has no end would be copied for ever.
+        _ => return Err(Error::os(libc::EINVAL)),
     }
-    let flags = OpenFlags { write: true, create: true, exclusive, ..OpenFlags::default() };
+    let flags = OpenFlags { write: true, create: true, exclusive, no_wait: true, ..OpenFlags::default() };
     let to = file::open(to, flags, source.mode & 0o777)?;
+    let target = file::stat(&to)?;
     // Not while it is opened: that would empty a file that is copied to itself.
-    if source.same_file(&file::stat(&to)?) {
+    if source.same_file(&target) || target.kind == FileKind::Fifo {
         return Err(Error::os(libc::EINVAL));
     }
+    stream::set_nonblocking(to.as_raw_fd(), false)?;
     match file::truncate(&to, 0) {
         // What has no length is written to as it is.
         Err(error) if error.code() == -libc::EINVAL => {}

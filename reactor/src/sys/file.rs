@@ -26,6 +26,8 @@ pub struct OpenFlags {
     pub append: bool,
     pub directory: bool,
     pub no_follow: bool,
+    /// Opening and what follows does not wait, for the other end of a FIFO for instance.
+    pub no_wait: bool,
 }
 
 impl OpenFlags {
@@ -42,6 +44,7 @@ impl OpenFlags {
             (self.append, libc::O_APPEND),
             (self.directory, libc::O_DIRECTORY),
             (self.no_follow, libc::O_NOFOLLOW),
+            (self.no_wait, libc::O_NONBLOCK),
         ];
         let rest = rest.iter().filter(|(wanted, _)| *wanted).fold(0, |all, (_, bit)| all | bit);
         // A terminal that is opened must not become the program's.
