@@ -5,6 +5,7 @@ use libc::{c_long, c_ulong, sock_filter, sock_fprog};
 use std::cell::RefCell;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use tidegate_reactor::event_loop::closures::{Callback, Loop};
@@ -91,4 +92,33 @@ fn a_new_directory_that_cannot_be_listed_is_told_and_one_that_may_not_be_is_left
             assert_eq!(told(&event_loop, &seen), list(&[(0, "new/own"), (0, "old/deep/own")]));
         });
     }
+}
+
+/// The calling thread has no more rights than everybody from now on.
+fn be_nobody() {
+    // SAFETY: numbers. The call itself is for this thread only; the C library's would be for all.
+    unsafe { assert_eq!(libc::syscall(libc::SYS_setresuid, NOBODY, NOBODY, NOBODY), 0) };
+}
+
+const NOBODY: libc::uid_t = 65_534;
+
+#[test]
+fn what_comes_up_below_a_directory_that_may_only_be_entered_is_watched() {
+    // mutation: `below` opens the directories on the way for reading.
+    elsewhere("entered", |place| {
+        let (event_loop, seen) = (Closures::new_loop().unwrap(), Seen::default());
+        // SAFETY: no argument.
+        let nobody = if unsafe { libc::geteuid() } == 0 { Some(NOBODY) } else { None };
+        for directory in [place.to_owned(), place.join("old"), place.join("old/deep")] {
+            chown(directory, nobody, None).unwrap();
+        }
+        nobody.iter().for_each(|_| be_nobody());
+        watch(&event_loop, place, &seen).unwrap();
+        fs::set_permissions(place.join("old"), fs::Permissions::from_mode(0o300)).unwrap();
+        fs::create_dir(place.join("old/deep/new")).unwrap();
+        assert_eq!(told(&event_loop, &seen), list(&[(0, "old"), (0, "old/deep/new")]));
+        fs::write(place.join("old/deep/new/own"), "").unwrap();
+        assert_eq!(told(&event_loop, &seen), list(&[(0, "old/deep/new/own")]));
+        fs::set_permissions(place.join("old"), fs::Permissions::from_mode(0o700)).unwrap();
+    });
 }

@@ -33,10 +33,14 @@ impl Directory {
     pub fn below(&self, path: &[u8]) -> Result<Directory> {
         let whole = [&self.path[..], path].join(&b'/');
         let mut names = if path.is_empty() { &b"."[..] } else { path }.split(|byte| *byte == b'/');
+        let last = names.next_back().unwrap_or_default();
         // Name by name, so that none of them is a link's, and the whole may be longer than a system call takes.
-        let first = open_at(self.fd.as_raw_fd(), names.next().unwrap_or_default(), libc::O_NOFOLLOW)?;
-        let last = names.try_fold(first, |at, name| open_at(at.as_raw_fd(), name, libc::O_NOFOLLOW))?;
-        Ok(Directory { fd: last, path: whole })
+        let above = names.try_fold(None, |at, name| self.next(at, name, imp::STEP).map(Some))?;
+        Ok(Directory { fd: self.next(above, last, 0)?, path: whole })
+    }
+
+    fn next(&self, at: Option<OwnedFd>, name: &[u8], how: libc::c_int) -> Result<OwnedFd> {
+        open_at(at.as_ref().unwrap_or(&self.fd).as_raw_fd(), name, libc::O_NOFOLLOW | how)
     }
 
     /// Which one it is.

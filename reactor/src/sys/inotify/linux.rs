@@ -35,6 +35,9 @@ pub(super) fn add(fd: Fd, path: &[u8]) -> Result<i32> {
     if number < 0 { Err(Error::os(errno())) } else { Ok(number) }
 }
 
+/// How a directory is opened that lies on the way to another one: it must be entered, but need not be readable.
+pub(super) const STEP: libc::c_int = libc::O_PATH;
+
 /// Ends a watch.
 pub fn remove(fd: Fd, watch: i32) {
     // SAFETY: numbers. It fails when the watch has ended by itself.

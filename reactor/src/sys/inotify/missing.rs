@@ -28,6 +28,9 @@ pub(super) fn entries(_directory: OwnedFd) -> Result<Vec<(Vec<u8>, bool)>> {
     Err(Error::NOT_SUPPORTED)
 }
 
+/// Nothing special.
+pub(super) const STEP: libc::c_int = 0;
+
 /// Nothing to do.
 pub fn remove(_fd: Fd, _watch: i32) {}
 
