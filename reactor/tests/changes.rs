@@ -299,7 +299,7 @@ fn directory_in(directory: &OwnedFd, name: &CStr) -> OwnedFd {
 
 #[test]
 fn a_tree_is_watched_beyond_the_longest_path_that_a_call_takes() {
-    // mutation: `shortened` gives the path as it is: ENAMETOOLONG.
+    // mutation: `below` opens the whole path at once: ENAMETOOLONG.
     let (place, event_loop, seen) = (Place::new(), Closures::new_loop().unwrap(), Seen::default());
     let name = CString::new(vec![b'n'; 200]).unwrap();
     let mut deepest = OwnedFd::from(fs::File::open(&place.0).unwrap());
